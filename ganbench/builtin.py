@@ -1,0 +1,12 @@
+"""The core's own plugin: its executors. GANs, datasets and metrics come from the packages under ``plugins/``."""
+
+from __future__ import annotations
+
+from ganbench.api import hookimpl
+from ganbench.hookspecs import Register
+
+
+@hookimpl
+def register_executors(register: Register) -> None:
+    register("process", "ganbench.executors:ProcessExecutor")
+    register("inline", "ganbench.executors:InlineExecutor")

@@ -1,0 +1,227 @@
+"""What plugins provide: variants, datasets, extractors, metrics, executors and reporters."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from ganbench.params import Params
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from torch import Tensor
+
+    from ganbench.game import Game
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What is known of a dataset without loading it. `shape` is (C, H, W); `classes` is 0 for unlabelled data."""
+
+    shape: tuple[int, int, int]
+    classes: int = 0
+    kind: Literal["labelled", "unlabelled"] = "labelled"
+
+    @property
+    def channels(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Height and width of the (square) images in pixels."""
+        return self.shape[1]
+
+
+class Split(NamedTuple):
+    """One split of a dataset: `images` uint8 N×C×H×W, `labels` int64 N or None."""
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+
+class Variant(ABC):
+    """A GAN. Subclasses set `Params` and implement `game`; the class docstring's first line is its summary."""
+
+    Params: ClassVar[type[Params]] = Params
+    paper: ClassVar[str] = ""
+    #: Raised by the author whenever the same parameters give different numbers; part of every cell's key.
+    version: ClassVar[str] = "1"
+
+    @abstractmethod
+    def game(self, data: DataSpec, params: Any) -> Game:
+        """Build networks, costs and players for images of `data.shape`.
+
+        Called with the device as torch's default device and the seed set, so plain module construction suffices.
+        """
+
+    def unsuitable(self, data: DataSpec, params: Any) -> str | None:
+        """Why this variant cannot be trained on `data` (a planned skip), or None. Must not need torch."""
+        return None
+
+
+class Dataset(ABC):
+    """Images to learn from. Constructed with the part of its name after the colon (``folder:PATH``) and its params."""
+
+    Params: ClassVar[type[Params]] = Params
+    version: ClassVar[str] = "1"
+
+    def __init__(self, argument: str = "", params: Any = None) -> None:
+        self.argument = argument
+        self.params = self.Params() if params is None else params
+
+    @abstractmethod
+    def spec(self) -> DataSpec:
+        """Shape and classes, without loading the images. Raises `DatasetError` when a named file is not there."""
+
+    @abstractmethod
+    def load(self, root: Path) -> Mapping[str, Split]:
+        """The splits ``train`` and, where the source has one, ``test``, read below the data root or downloaded.
+
+        Raises `DatasetError` with where it looked and what to do when the source is missing or damaged.
+        """
+
+    def source(self, root: Path) -> str:
+        """A cheap signature of the source (sizes, times); a prepared copy with another signature is made anew."""
+        return ""
+
+
+class Features(NamedTuple):
+    """One batch as a metric sees it.
+
+    `images` uint8 N×C×H×W, `labels` int64 N (those asked of a conditional generator) or None, and where the metric
+    names an extractor: `features` float N×d and `logits` float N×K.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+    features: Tensor | None = None
+    logits: Tensor | None = None
+
+
+class Extractor(ABC):
+    """A network that turns uint8 images into features and logits. Building one is making it ready, training included.
+
+    Raises `Unavailable` from `__init__` when it cannot work here (no labels to train on, no weights).
+    """
+
+    version: ClassVar[str] = "1"
+    #: Identity of the exact weights (SHA-256, hex); caches and records carry it.
+    hash: str
+    #: What the report shows of it, for instance ``{"test_accuracy": 0.991, "seed": 0}``.
+    info: dict[str, Any]
+
+    @abstractmethod
+    def __init__(self, data: ExtractorData) -> None: ...
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Uint8 N×C×H×W images on the device -> (features float N×d, logits float N×K), without gradients."""
+
+
+@dataclass(frozen=True)
+class ExtractorData:
+    """What an extractor is built from: the prepared dataset, the device, and a folder for what it wants to keep."""
+
+    name: str
+    spec: DataSpec
+    splits: Mapping[str, Split]
+    fingerprint: str
+    device: str
+    cache: Path
+    say: Callable[[str], None] = field(default=lambda message: None)
+
+
+class Metric(ABC):
+    """A score of a stream of images. One object scores one stream; memory must not grow with its length.
+
+    The life of a score: ``Metric(samples)``, `update` per batch, then `compute(reference)`. The reference of a dataset
+    is another stream's `state` (the train split's), computed once and cached by content hash.
+    """
+
+    #: Name of the extractor whose features it needs; empty for a metric on the images themselves.
+    extractor: ClassVar[str] = ""
+    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    needs_reference: ClassVar[bool] = False
+    minimum_samples: ClassVar[int] = 2
+    #: The protocol version: numbers of different versions are never compared.
+    version: ClassVar[str] = "1"
+
+    def __init__(self, samples: int) -> None:
+        """`samples`: how many images the stream will have in all."""
+        self.samples = samples
+
+    @abstractmethod
+    def update(self, batch: Features) -> None:
+        """Take in one batch."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What the real side must remember, as named tensors. Only called when `needs_reference`."""
+        return {}
+
+    @abstractmethod
+    def compute(self, reference: Mapping[str, Tensor]) -> float:
+        """The score of the stream. Raises `ValueError` when fewer than `minimum_samples` images were seen."""
+
+
+class Executor(ABC):
+    """Runs units of work, each a directory that ``python -m ganbench.worker DIR`` completes."""
+
+    def __init__(self, *, jobs: int | None, device: str) -> None:
+        """`jobs`: units to run at once (None: as many as suit the machine); `device`: ``cpu``, ``cuda``, ``cuda:1``."""
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """How many units can run at once."""
+
+    @abstractmethod
+    def submit(self, directory: Path) -> None:
+        """Start the unit. Only called while fewer than `slots` units are running."""
+
+    @abstractmethod
+    def poll(self) -> list[tuple[Path, int]]:
+        """Units that ended since the last call, each with its exit code (negative: the signal that killed it)."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Stop everything that runs and wait for it."""
+
+
+class Tables(NamedTuple):
+    """The records of a run, as reporters get them. Every planned cell has a row in `cells`, whatever became of it.
+
+    `run`: content of ``run.json`` (``name``, ``rank`` as ``{"metric", "at"}``, ``metrics`` as name -> ``direction``).
+
+    `cells`: ``key, variant, dataset, seed, status, reason, params`` (dict of all resolved parameters), ``symbols``
+    (dict parameter -> symbol), ``overrides`` (dict of the parameters that the benchmark file set),
+    ``generator_updates, images, epochs, seconds, train_seconds, evaluate_seconds, unavailable`` (dict metric -> reason),
+    ``directory`` (Path).
+
+    `scores`: ``key, variant, dataset, seed, point, generator_updates, images, epochs, seconds, metric, value``, where
+    `point` is ``curve`` (each evaluation during training), ``best`` (the chosen snapshot, scored again on fresh
+    samples) or ``last`` (the final evaluation); `seconds` counts training only.
+
+    `references`: ``dataset, metric, value, samples, note``: real rows, the test split scored as if it were generated;
+    ``value`` is NaN and ``note`` says why where there is none.
+
+    `datasets`: ``dataset, status, reason, shape, classes, train, test, fingerprint, extractors`` (dict name -> info, for
+    instance ``{"classifier": {"test_accuracy": 0.99, ...}}``), ``directory`` (Path, holds ``real.png``).
+    """
+
+    run: Mapping[str, Any]
+    cells: pd.DataFrame
+    scores: pd.DataFrame
+    references: pd.DataFrame
+    datasets: pd.DataFrame
+
+
+class Reporter(ABC):
+    """Writes something from the records of a run; never sees the runner."""
+
+    @abstractmethod
+    def report(self, tables: Tables, folder: Path) -> None:
+        """Write below `folder`."""

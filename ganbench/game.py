@@ -1,0 +1,131 @@
+"""A GAN is a game of players: each owns networks, has a cost and takes turns. The core knows only this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One minibatch of real data, on the device.
+
+    `images`: float N×C×H×W in [-1, 1]. `labels`: int64 N, or None for unlabelled data.
+    `sources`: float N×C'×H×W in [-1, 1], the paired inputs of an image-to-image dataset, or None.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+    sources: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class Latent:
+    """A distribution of latent vectors; calling it with n draws n×`dim` float32 values on the game's device.
+
+    `kind`: ``normal`` (standard), ``uniform`` (on [-1, 1]) or ``sphere`` (uniform on the sphere of radius √dim, so that
+    its coordinates have unit variance like the normal's). Draws come from torch's default generator of the device.
+    """
+
+    def __init__(self, dim: int, kind: str = "normal") -> None:
+        import torch
+
+        self.dim = dim
+        self.kind = kind
+        self.device = torch.get_default_device()  # `Variant.game` is called with the game's device as the default
+
+    def __call__(self, n: int) -> Tensor:
+        import torch
+
+        if self.kind == "uniform":
+            return torch.rand(n, self.dim, device=self.device) * 2 - 1
+        noise = torch.randn(n, self.dim, device=self.device)
+        if self.kind == "sphere":
+            noise = torch.nn.functional.normalize(noise) * self.dim**0.5
+        return noise
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Which optimiser a player uses; the training loop builds it with the options that suit the device.
+
+    `lr` is the step size η; `beta1`, `beta2` belong to Adam (β2 also is RMSprop's smoothing constant α);
+    `momentum` to SGD and RMSprop.
+    `schedule` ``linear`` decays the step size to zero over the budget.
+    """
+
+    kind: Literal["sgd", "adam", "rmsprop"] = "adam"
+    lr: float = 2e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    momentum: float = 0.0
+    schedule: Literal["constant", "linear"] = "constant"
+
+
+@dataclass
+class Player:
+    """One player: `networks` are its strategy, `cost` maps a `Batch` to the scalar it minimises in its turn.
+
+    Only the parameters of `networks` receive gradients and are updated in its turn, so costs need no ``detach``.
+    `turns` is how often it plays in a round; `after_turn` runs after each of its updates (weight clipping).
+    `optimizer` is an `Optimizer`, or a callable from parameters to a torch optimiser.
+    """
+
+    name: str
+    networks: nn.Module | Sequence[nn.Module]
+    cost: Callable[[Batch], Tensor]
+    optimizer: Optimizer | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = Optimizer()
+    turns: int = 1
+    after_turn: Callable[[], None] | None = None
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The networks as a tuple, whether one or several were given."""
+        return tuple(self.networks) if isinstance(self.networks, Sequence) else (self.networks,)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The parameters this player controls."""
+        for module in self.modules():
+            yield from module.parameters()
+
+
+@dataclass
+class Game:
+    """A GAN ready to be played: its players in order of play, and how to sample from it.
+
+    `sample(n, labels)` returns n images, float n×C×H×W in [-1, 1]; `labels` (int64 n) is None unless `conditional`.
+    `generator` is the module whose state determines the samples: it is put in evaluation mode for sampling, averaged
+    when `ema` > 0 (the decay per generator update, for instance 0.999) and saved as the snapshot.
+    """
+
+    players: Sequence[Player]
+    sample: Callable[[int, Tensor | None], Tensor]
+    generator: nn.Module
+    conditional: bool = False
+    ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        names = [player.name for player in self.players]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"a game needs players of distinct names, not {names}")
+        if any(player.turns < 1 for player in self.players):
+            raise ValueError("every player takes at least one turn a round")
+        if not self.generator_updates_per_round:
+            raise ValueError("no player controls the parameters of the generator")
+
+    @property
+    def batches_per_round(self) -> int:
+        """Real batches drawn in one round: one, and one more for each repeated turn."""
+        return 1 + sum(player.turns - 1 for player in self.players)
+
+    @property
+    def generator_updates_per_round(self) -> int:
+        """Turns in one round of the players that control parameters of `generator`."""
+        owned = {id(parameter) for parameter in self.generator.parameters()}
+        return sum(p.turns for p in self.players if any(id(parameter) in owned for parameter in p.parameters()))

@@ -1,0 +1,106 @@
+"""Hyper-parameters: frozen dataclasses whose fields know their symbol, range and the paper's value."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any, Self
+
+from ganbench.errors import UserError, did_you_mean
+
+Value = int | float | bool | str
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What is known about one parameter beyond its default."""
+
+    help: str
+    symbol: str = ""
+    min: float | None = None
+    max: float | None = None
+    choices: tuple[Value, ...] = ()
+    paper: Value | None = None
+
+    @property
+    def range(self) -> str:
+        """The admissible values in words: ``one of normal, uniform``, ``0 to 1``, ``at least 1``."""
+        if self.choices:
+            return "one of " + ", ".join(str(choice) for choice in self.choices)
+        if self.min is not None and self.max is not None:
+            return f"{self.min:g} to {self.max:g}"
+        if self.min is not None:
+            return f"at least {self.min:g}"
+        return f"at most {self.max:g}" if self.max is not None else "any"
+
+
+def param(
+    default: Any,
+    help: str,
+    *,
+    symbol: str = "",
+    min: float | None = None,
+    max: float | None = None,
+    choices: tuple[Value, ...] = (),
+    paper: Value | None = None,
+) -> Any:
+    """Declare one hyper-parameter of a `Params` dataclass.
+
+    `symbol` is its short name on plots (``BS``), `min`, `max` and `choices` its admissible values (bounds included),
+    `paper` the value that the variant's paper used, where that differs from or confirms `default`.
+    """
+    info = Info(help, symbol, min, max, choices, paper)
+    return dataclasses.field(default=default, metadata={"ganbench": info})
+
+
+@dataclasses.dataclass(frozen=True)
+class Params:
+    """Base of all parameter dataclasses. Subclasses are frozen dataclasses whose fields are made by `param`."""
+
+    @classmethod
+    def fields(cls) -> dict[str, tuple[type, Any, Info]]:
+        """Name -> (type, default, `Info`), in the order of definition."""
+        types = typing.get_type_hints(cls)
+        return {
+            field.name: (types[field.name], field.default, field.metadata.get("ganbench", Info("")))
+            for field in dataclasses.fields(cls)
+        }
+
+    @classmethod
+    def resolve(cls, values: Mapping[str, Any], *, owner: str = "") -> Self:
+        """Defaults overridden by `values`, each checked for name, type and range.
+
+        Raises `UserError` naming the parameter, what is wrong with it, its range and the paper's value.
+        """
+        fields, of = cls.fields(), f" of {owner}" if owner else ""
+        checked = {}
+        for name, value in values.items():
+            if name not in fields:
+                known = ", ".join(fields) or "none"
+                raise UserError(f"unknown parameter {name!r}{of}{did_you_mean(name, fields)} (known: {known})")
+            kind, default, info = fields[name]
+            checked[name] = _check(name + of, value, kind, default, info)
+        return cls(**checked)
+
+    def to_dict(self) -> dict[str, Value]:
+        """The values by name, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def _check(name: str, value: Any, kind: type, default: Any, info: Info) -> Value:
+    """`value` as `kind`, or a `UserError`. An integer is taken where a float is wanted, never the reverse."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if fits and info.choices:
+        fits = value in info.choices
+    if fits and kind in (int, float):
+        # Written so that NaN, which compares false with everything, does not fit.
+        fits = (info.min is None or value >= info.min) and (info.max is None or value <= info.max)
+        fits = fits and abs(value) != float("inf")
+    if fits:
+        return typing.cast(Value, value)
+    wanted = info.range if info.choices else f"{kind.__name__}, {info.range}"
+    paper = f"; the paper uses {info.paper!r}" if info.paper is not None else ""
+    raise UserError(f"{name} = {value!r} is not admissible: it takes {wanted} (default {default!r}{paper})")

@@ -1,0 +1,205 @@
+"""The results directory: the only code that knows its layout, and the only code that reads or writes it.
+
+::
+
+    results/<name>/
+        run.json                        what the last `ganbench run` asked for: name, rank, metrics, budget, planned cells
+        benchmark.toml                  the file it read
+        references/<dataset>/           reference.json, manifest.json, real.png, log.txt; one folder per dataset
+        cells/<variant>-<dataset>-s<seed>-<key>/
+            cell.json                   the unit of work: everything that determines the numbers
+            manifest.json               status, reason, times, final scores, environment
+            events.jsonl                one line per evaluation
+            progress.json               where a running cell is (deleted at the end)
+            samples/<updates>.png       sample sheets of fixed latents
+            generator-best.safetensors, generator-last.safetensors
+            log.txt                     what the process printed, tracebacks included
+        results.parquet, leaderboard.csv, leaderboard.md, report/      derived; deleting them loses nothing
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ganbench.errors import UserError
+
+if TYPE_CHECKING:
+    from ganbench.contracts import Tables
+
+Status = Literal[
+    "planned", "running", "done", "failed", "oom", "timeout", "diverged", "skipped", "interrupted"
+]  # a closed set
+STATUSES: tuple[Status, ...] = get_args(Status)
+FORMAT = 1
+Record = dict[str, Any]
+
+
+def slug(text: str, length: int = 60) -> str:
+    """`text` as part of a file name: nothing but letters, digits, dots, hyphens and underscores, never leading dots."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:length] or "x"
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write to a temporary name beside `path`, flush, rename: a reader sees the old file or the new one whole."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Record | None:
+    """The JSON object in `path`, or None where there is none or it is not one."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps(record, indent=1, allow_nan=True) + "\n")
+
+
+class Unit:
+    """One unit of work on disk, a cell or a dataset's reference: what a worker is handed and writes into."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def task(self) -> Record:
+        """What to do (``cell.json`` or ``reference.json``). Raises `UserError` when the directory is no unit."""
+        for name in ("cell.json", "task.json"):
+            if (record := read_json(self.directory / name)) is not None:
+                return record
+        raise UserError(f"{self.directory} holds no readable cell.json; it is not the directory of a cell")
+
+    @property
+    def manifest(self) -> Record:
+        """The unit's state; ``{"status": "planned"}`` before it was ever started."""
+        return read_json(self.directory / "manifest.json") or {"format": FORMAT, "status": "planned", "attempt": 0}
+
+    @property
+    def status(self) -> Status:
+        status: Status = self.manifest["status"]
+        return status
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "log.txt"
+
+    def create(self, task: Mapping[str, Any]) -> None:
+        """Make the directory and write down the task, unless that was done before."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        name = "cell.json" if task["unit"] == "cell" else "task.json"
+        if read_json(self.directory / name) != task:
+            write_json(self.directory / name, task)
+
+    def clear(self) -> None:
+        """Forget an unfinished attempt's records, so that a new one starts from nothing."""
+        for name in ("events.jsonl", "progress.json", "generator-best.safetensors", "generator-last.safetensors"):
+            (self.directory / name).unlink(missing_ok=True)
+        shutil.rmtree(self.directory / "samples", ignore_errors=True)
+
+    def update(self, **facts: Any) -> None:
+        """Merge `facts` into the manifest."""
+        write_json(self.directory / "manifest.json", {**self.manifest, **facts})
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Add one line to the events."""
+        with (self.directory / "events.jsonl").open("a") as file:
+            file.write(json.dumps(event) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def events(self) -> list[Record]:
+        """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one."""
+        try:
+            lines = (self.directory / "events.jsonl").read_text().splitlines()
+        except OSError:
+            return []
+        records = []
+        for line in lines:
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def progress(self, facts: Mapping[str, Any] | None = None) -> Record:
+        """Read where the unit is; with `facts`, write it; with ``{}``, remove it."""
+        path = self.directory / "progress.json"
+        if facts:
+            write_json(path, facts)
+        elif facts is not None:
+            path.unlink(missing_ok=True)
+        return read_json(path) or {}
+
+    def sample_sheet(self, updates: int) -> Path:
+        """Where the sample sheet after `updates` generator updates goes."""
+        (self.directory / "samples").mkdir(exist_ok=True)
+        return self.directory / "samples" / f"{updates:08d}.png"
+
+    def snapshot(self, which: Literal["best", "last"]) -> Path:
+        return self.directory / f"generator-{which}.safetensors"
+
+
+class Store:
+    """All records of one benchmark, below ``results/<name>``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self, run: Mapping[str, Any], toml: str) -> None:
+        """Make the directory and write down what is asked of it. Raises `UserError` where it cannot be written."""
+        try:
+            (self.root / "cells").mkdir(parents=True, exist_ok=True)
+            (self.root / "references").mkdir(exist_ok=True)
+            write_atomically(self.root / "benchmark.toml", toml)
+            write_json(self.root / "run.json", {"format": FORMAT, **run})
+        except OSError as error:
+            raise UserError(
+                f"results folder {self.root} cannot be written ({error.strerror}); choose another with --results"
+            ) from error
+
+    def run(self) -> Record:
+        """What the last run asked for. Raises `UserError` when `root` is not a results folder."""
+        record = read_json(self.root / "run.json")
+        if record is None:
+            raise UserError(f"{self.root} is not a results folder (no readable run.json); `ganbench run` makes one")
+        return record
+
+    def cell(self, name: str) -> Unit:
+        """The unit of the cell directory `name`."""
+        return Unit(self.root / "cells" / name)
+
+    def reference(self, dataset: str) -> Unit:
+        """The unit that prepares `dataset` (data, classifier, real rows)."""
+        return Unit(self.root / "references" / slug(dataset))
+
+    def cells(self) -> Iterator[Unit]:
+        """Every cell there is a record of, in order of name."""
+        for path in sorted((self.root / "cells").glob("*/cell.json")):
+            yield Unit(path.parent)
+
+    def references(self) -> Iterator[Unit]:
+        for path in sorted((self.root / "references").glob("*/task.json")):
+            yield Unit(path.parent)
+
+    def tables(self) -> Tables:
+        """The records as tables; see `ganbench.contracts.Tables` for the columns."""
+        from ganbench import tables
+
+        return tables.build(self)
