@@ -74,7 +74,8 @@ class Player:
     """One player: `networks` are its strategy, `cost` maps a `Batch` to the scalar it minimises in its turn.
 
     Only the parameters of `networks` receive gradients and are updated in its turn, so costs need no ``detach``.
-    `turns` is how often it plays in a round; `after_turn` runs after each of its updates (weight clipping).
+    `turns` is how often it plays in a round; `after_turn` runs after each of its updates, without gradients
+    (weight clipping).
     `optimizer` is an `Optimizer`, or a callable from parameters to a torch optimiser.
     """
 
@@ -99,6 +100,7 @@ class Player:
 class Game:
     """A GAN ready to be played: its players in order of play, and how to sample from it.
 
+    `batch_size` is the number of real images that the loop draws at a time.
     `sample(n, labels)` returns n images, float n×C×H×W in [-1, 1]; `labels` (int64 n) is None unless `conditional`.
     `generator` is the module whose state determines the samples: it is put in evaluation mode for sampling, averaged
     when `ema` > 0 (the decay per generator update, for instance 0.999) and saved as the snapshot.
@@ -107,6 +109,7 @@ class Game:
     players: Sequence[Player]
     sample: Callable[[int, Tensor | None], Tensor]
     generator: nn.Module
+    batch_size: int = 64
     conditional: bool = False
     ema: float = 0.0
 

@@ -141,12 +141,14 @@ class Plugins:
         self.manager.subset_hook_caller("register_commands", others)(register=commands.append)
         return list(components.values()), commands
 
+    def name(self, component: Component) -> str:
+        """Its short name where only one plugin provides it, else ``plugin/name``."""
+        namesakes = [c for c in self.components if (c.kind, c.name) == (component.kind, component.name)]
+        return component.name if len(namesakes) == 1 else component.id
+
     def names(self, kind: str) -> Iterator[str]:
         """The shortest unambiguous name of every component of `kind`."""
-        of_kind = [component for component in self.components if component.kind == kind]
-        for component in of_kind:
-            unique = sum(other.name == component.name for other in of_kind) == 1
-            yield component.name if unique else component.id
+        return (self.name(component) for component in self.components if component.kind == kind)
 
     def find(self, kind: str, name: str) -> Component:
         """The component called `name` (short or ``plugin/name``; a dataset's ``:ARGUMENT`` is ignored).

@@ -203,3 +203,11 @@ class Store:
         from ganbench import tables
 
         return tables.build(self)
+
+
+def latest(results: Path) -> Store:
+    """The store below `results` that was run last. Raises `UserError` when there is none."""
+    runs = sorted(results.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise UserError(f"there are no results below {results}/; give the folder, or run `ganbench run benchmark.toml`")
+    return Store(runs[-1].parent)

@@ -1,1 +1,17 @@
-"""placeholder"""
+"""The datasets that ship with ganbench."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ganbench.api import hookimpl
+
+
+@hookimpl
+def register_datasets(register: Any) -> None:
+    register("digits", "ganbench_data.digits:Digits")
+    register("mnist", "ganbench_data.published:MNIST")
+    register("fashion-mnist", "ganbench_data.published:FashionMNIST")
+    register("cifar10", "ganbench_data.published:CIFAR10")
+    register("npz", "ganbench_data.npz:Npz")
+    register("folder", "ganbench_data.folder:Folder")

@@ -1,0 +1,228 @@
+"""Datasets made ready: converted once into memory-mapped uint8 arrays below the data root, and found again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from ganbench.contracts import Dataset, DataSpec, Split
+from ganbench.errors import DatasetError
+from ganbench.store import read_json, slug, write_json
+
+FORMAT = 1
+#: Every how-manieth image (of each class) of the train split becomes a test image where the source has no test split.
+HOLD_OUT = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A dataset on disk, its arrays memory-mapped: opening one reads headers, not images.
+
+    `name` is the full name it was asked for by (``digits``, ``folder:/x/y``); `splits` always has ``train`` and
+    ``test``, images uint8 N×C×H×W and labels int64 N in 0 .. classes-1 (None for unlabelled data); `fingerprint` is
+    the SHA-256 (hex) of the content; `held_out` says that the test split was taken out of the source's train split.
+    """
+
+    name: str
+    spec: DataSpec
+    splits: Mapping[str, Split]
+    fingerprint: str
+    folder: Path
+    held_out: bool = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images per split."""
+        return {name: len(split.images) for name, split in self.splits.items()}
+
+
+def data_root() -> Path:
+    """Where datasets are looked for and kept: ``$GANBENCH_DATA``, else ``~/.cache/ganbench``."""
+    return Path(os.environ.get("GANBENCH_DATA") or "~/.cache/ganbench").expanduser()
+
+
+def lookup(name: str, dataset: Dataset, root: Path) -> Prepared | None:
+    """The prepared copy of `dataset` below `root`, or None where there is none to rely on.
+
+    A copy counts when it is whole (every file has its recorded size) and was made by today's version of the class,
+    with the same parameters, from a source with today's signature. An empty signature (nothing there that could have
+    changed) matches any. Reads no image, so a changed byte goes unnoticed here: that is what `verify` is for.
+    """
+    folder = _folder(name, dataset, root)
+    manifest = read_json(folder / "manifest.json") or {}
+    try:
+        source = dataset.source(root)
+        if manifest["format"] != FORMAT or manifest["identity"] != _identity(name, dataset):
+            return None
+        if source and manifest["source"] != source:
+            return None
+        if any((folder / file).stat().st_size != size for file, size in manifest["files"].items()):
+            return None
+        splits = {split: _open(folder, split, manifest["files"]) for split in manifest["splits"]}
+        spec = DataSpec(**{**manifest["spec"], "shape": tuple(manifest["spec"]["shape"])})
+        return Prepared(name, spec, splits, manifest["fingerprint"], folder, manifest["held_out"])
+    except (DatasetError, OSError, KeyError, TypeError, ValueError):
+        # The source is gone, or the manifest or an array is not what `prepare` writes: no copy to rely on.
+        return None
+
+
+def prepare(name: str, dataset: Dataset, root: Path, say: Callable[[str], None] = lambda message: None) -> Prepared:
+    """The prepared copy of `dataset` below `root`, made first (and told through `say`) where `lookup` finds none.
+
+    Processes that prepare the same dataset at once wait for the first of them. Raises `DatasetError` when the source
+    is missing or damaged, when what the class loads breaks the contract, or when `root` cannot be written.
+    """
+    if found := lookup(name, dataset, root):
+        return found
+    folder = _folder(name, dataset, root)
+    with _locked(folder, root):
+        if found := lookup(name, dataset, root):
+            return found
+        say(f"preparing {name} in {folder}")
+        # Taken before loading: a source that changes meanwhile is then noticed next time.
+        source, spec = dataset.source(root), dataset.spec()
+        splits, held_out = _checked(name, spec, dataset.load(root))
+        manifest = {
+            "format": FORMAT,
+            "identity": _identity(name, dataset),
+            "source": source,
+            "spec": asdict(spec),
+            "splits": list(splits),
+            "held_out": held_out,
+            "fingerprint": _fingerprint(splits),
+        }
+        with _writing(root):
+            _write(folder, manifest, splits)
+    made = lookup(name, dataset, root)
+    if made is None:
+        raise DatasetError(f"dataset {name!r} changed while it was being prepared in {folder}; try again")
+    say(f"prepared {name}: " + ", ".join(f"{count:,} {split}" for split, count in made.counts.items()))
+    return made
+
+
+def verify(prepared: Prepared) -> bool:
+    """Whether the arrays still have the content that the fingerprint names. Reads all of them."""
+    return _fingerprint(prepared.splits) == prepared.fingerprint
+
+
+def _identity(name: str, dataset: Dataset) -> dict[str, Any]:
+    return {"name": name, "version": dataset.version, "params": dataset.params.to_dict()}
+
+
+def _folder(name: str, dataset: Dataset, root: Path) -> Path:
+    """Readable, and different for every name, version and choice of parameters."""
+    identity = json.dumps(_identity(name, dataset), sort_keys=True)
+    return root / "prepared" / f"{slug(name, 40)}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def _open(folder: Path, split: str, files: Mapping[str, int]) -> Split:
+    images = np.load(folder / f"{split}-images.npy", mmap_mode="r", allow_pickle=False)
+    if f"{split}-labels.npy" not in files:
+        return Split(images)
+    return Split(images, np.load(folder / f"{split}-labels.npy", mmap_mode="r", allow_pickle=False))
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    """What the system says about writing below `root`, as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"the data root {root} cannot be written ({error.strerror or error}); "
+            "set GANBENCH_DATA to a folder that can hold datasets"
+        ) from error
+
+
+@contextmanager
+def _locked(folder: Path, root: Path) -> Iterator[None]:
+    """Hold the lock beside `folder`; errors of the body pass through unchanged."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    with _writing(root):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(folder: Path, manifest: dict[str, Any], splits: Mapping[str, Split]) -> None:
+    """Write beside `folder` and rename, so that a reader sees a whole copy or none. The caller holds the lock."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # what a killed process left
+    temporary.mkdir()
+    try:
+        for split, arrays in splits.items():
+            for kind, array in arrays._asdict().items():
+                if array is not None:
+                    with (temporary / f"{split}-{kind}.npy").open("wb") as file:
+                        np.save(file, array, allow_pickle=False)
+                        file.flush()
+                        os.fsync(file.fileno())
+        files = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
+        write_json(temporary / "manifest.json", {**manifest, "files": files})
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _checked(name: str, spec: DataSpec, loaded: Mapping[str, Split]) -> tuple[dict[str, Split], bool]:
+    """What `Dataset.load` gave, contiguous and with a test split; and whether that was held out."""
+
+    def refuse(what: str) -> DatasetError:
+        return DatasetError(f"dataset {name!r} does not keep its contract: {what}")
+
+    if len(spec.shape) != 3 or spec.shape[1] != spec.shape[2]:
+        raise refuse(f"the shape of its images is {spec.shape}, not square (C, H, W)")
+    if len(loaded["train"].images if "train" in loaded else ()) < 2:
+        raise refuse("its train split has fewer than two images")
+    splits = {}
+    for split, (images, labels) in loaded.items():
+        if images.dtype != np.uint8 or images.shape[1:] != tuple(spec.shape):
+            shape = "×".join(map(str, spec.shape))
+            raise refuse(f"its {split} images are {images.dtype} of shape {images.shape}, not uint8 N×{shape}")
+        if len(images) == 0:
+            raise refuse(f"its {split} split is empty")
+        if (labels is not None) != (spec.classes > 0):
+            given = "no labels" if labels is None else "labels"
+            raise refuse(f"its {split} split has {given}, and its spec says {spec.classes} classes")
+        if labels is not None:
+            if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+                raise refuse(f"its {split} labels are {labels.dtype} of shape {labels.shape}, not int64 N")
+            if labels.min() < 0 or labels.max() >= spec.classes:
+                raise refuse(f"its {split} labels run from {labels.min()} to {labels.max()} for {spec.classes} classes")
+            labels = np.ascontiguousarray(labels)
+        splits[split] = Split(np.ascontiguousarray(images), labels)
+    if "test" in splits:
+        return splits, False
+    images, labels = splits["train"]
+    # Class by class, so that no order of the classes (0 1 0 1 ...) can leave one of them out of the test split.
+    order = np.arange(len(images)) if labels is None else np.argsort(labels, kind="stable")
+    test = np.zeros(len(images), bool)
+    test[order[::HOLD_OUT]] = True
+    for split, chosen in (("train", ~test), ("test", test)):
+        splits[split] = Split(images[chosen], None if labels is None else labels[chosen])
+    return splits, True
+
+
+def _fingerprint(splits: Mapping[str, Split]) -> str:
+    """SHA-256 (hex) over names, shapes, dtypes and bytes of all splits."""
+    digest = hashlib.sha256()
+    for split, arrays in sorted(splits.items()):
+        for kind, array in arrays._asdict().items():
+            if array is not None:
+                digest.update(json.dumps([split, kind, array.shape, array.dtype.str]).encode())
+                digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""What a record says of the machine and the software that made it. Recorded beside the key, never part of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("ganbench", "torch", "torchvision", "torch-fidelity", "numpy", "scipy", "scikit-learn")
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions, processor, device, driver, threads and git state. Needs torch."""
+    import torch
+
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": processor(),
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "git": git_state(Path(__file__).parent),
+    }
+    if device.startswith("cuda"):
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = torch.version.cuda
+        facts["cudnn"] = torch.backends.cudnn.version()
+        facts["driver"] = _run("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").partition("\n")[0]
+    return facts
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def git_state(folder: Path) -> str:
+    """Commit of the working tree that holds `folder`, with ``+`` when it has uncommitted changes; empty outside git."""
+    commit = _run("git", "-C", str(folder), "rev-parse", "--short=12", "HEAD")
+    changed = commit and _run("git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no")
+    return commit + ("+" if changed else "")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _run(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

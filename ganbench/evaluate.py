@@ -1,0 +1,163 @@
+"""Samples to features to metrics, in one pass and constant memory, for generated and for real images alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ganbench.batches import quantise
+from ganbench.contracts import DataSpec, Extractor, ExtractorData, Features, Metric, Split
+from ganbench.data import Prepared
+from ganbench.errors import Unavailable
+from ganbench.game import Game
+from ganbench.plugins import Component, installed
+from ganbench.sheets import sheet, sheet_labels
+
+BLOCK = 250  # images drawn, classified and scored at a time; part of the protocol, as it fixes the random draws
+_SHEET, FRESH = 2**30, 2**31  # keep the draws of sheets, and of the fresh samples for a chosen snapshot, apart
+
+References = dict[str, dict[str, Tensor]]
+
+
+class Evaluator:
+    """Everything needed to score images against one dataset: its metrics, their extractors and references.
+
+    `unavailable` says which of the metrics asked for cannot be had here, and why; the others work.
+    """
+
+    def __init__(
+        self, data: Prepared, metrics: list[str], *, device: str, root: Path, say: Callable[[str], None]
+    ) -> None:
+        self.spec, self.device = data.spec, device
+        self.metrics: dict[str, type[Metric]] = {}
+        self.extractors: dict[str, Extractor] = {}
+        self.references: References = {}
+        self.unavailable: dict[str, str] = {}
+        kept = root / "extractors"
+        source = ExtractorData(data.name, data.spec, data.splits, data.fingerprint, device, kept, say)
+        refused: dict[str, str] = {}
+        for name in metrics:
+            component = installed().find("metrics", name)
+            metric: type[Metric] = component.load()
+            needed = metric.extractor
+            if needed and needed not in self.extractors and needed not in refused:
+                try:
+                    self.extractors[needed] = installed().find("extractors", needed).load()(source)
+                except Unavailable as error:
+                    refused[needed] = str(error)
+            if needed in refused:
+                self.unavailable[name] = refused[needed]
+                continue
+            self.metrics[name] = metric
+            if metric.needs_reference:
+                extractor = self.extractors.get(needed)
+                self.references[name] = self._reference(component, metric, extractor, data, root / "references", say)
+        labels = data.splits["train"].labels
+        self.frequencies = None if labels is None else torch.bincount(torch.tensor(labels), minlength=data.spec.classes)
+
+    def _reference(
+        self,
+        component: Component,
+        metric: type[Metric],
+        extractor: Extractor | None,
+        data: Prepared,
+        cache: Path,
+        say: Callable[[str], None],
+    ) -> dict[str, Tensor]:
+        """The train split's side of a metric, from the cache when there by the hash of all that determines it."""
+        identity = [component.id, metric.version, extractor.hash if extractor else "", data.fingerprint, "train"]
+        path = cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.safetensors"
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                say(f"{data.name}: reference statistics of {component.name} from {len(data.splits['train'].images)} images")
+                stream = metric(len(data.splits["train"].images))
+                for images, labels in real_blocks(data.splits["train"], self.device):
+                    stream.update(self._features(extractor, images, labels))
+                temporary = path.with_suffix(".tmp")
+                save_file({name: tensor.cpu().contiguous() for name, tensor in stream.state().items()}, temporary)
+                temporary.replace(path)
+        return load_file(path, device=self.device)
+
+    def _features(self, extractor: Extractor | None, images: Tensor, labels: Tensor | None) -> Features:
+        features, logits = extractor(images) if extractor else (None, None)
+        return Features(images, labels, features, logits)
+
+    def score(self, blocks: Iterator[tuple[Tensor, Tensor | None]], samples: int) -> dict[str, float]:
+        """Every metric's value for a stream of `samples` uint8 images; each extractor runs once on each block."""
+        streams = {name: metric(samples) for name, metric in self.metrics.items()}
+        for images, labels in blocks:
+            seen = {name: self._features(extractor, images, labels) for name, extractor in self.extractors.items()}
+            plain = Features(images, labels)
+            for stream in streams.values():
+                stream.update(seen[stream.extractor] if stream.extractor else plain)
+        return {name: stream.compute(self.references.get(name, {})) for name, stream in streams.items()}
+
+    def score_game(self, game: Game, samples: int, seed: int, *, fresh: bool = False) -> dict[str, float]:
+        """Every metric's value for `samples` images of the game's generator, which must be in evaluation mode.
+
+        `fresh` draws others than those that the evaluations during training see.
+        """
+        return self.score(self.generated_blocks(game, samples, (seed << 32) + (FRESH if fresh else 0)), samples)
+
+    def generated_blocks(self, game: Game, samples: int, seed: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """`samples` generated images in uint8 blocks, the same whatever their number and whatever ran before.
+
+        Conditional games are asked for labels by the train split's class frequencies.
+        """
+        for start in range(0, samples, BLOCK):
+            torch.manual_seed(seed + start)
+            labels = None
+            if game.conditional:
+                assert self.frequencies is not None
+                draws = torch.multinomial(self.frequencies.double(), BLOCK, replacement=True)
+                labels = draws.to(self.device)
+            images = quantise(game.sample(BLOCK, labels))
+            count = min(BLOCK, samples - start)
+            yield images[:count], None if labels is None else labels[:count]
+
+
+def sample_sheet(game: Game, spec: DataSpec, device: str, seed: int) -> bytes:
+    """A PNG of 100 samples of `game` in evaluation mode; the latents depend on `seed` alone."""
+    torch.manual_seed((seed << 32) + _SHEET)
+    labels = torch.tensor(sheet_labels(spec.classes), device=device) if game.conditional else None
+    return sheet(quantise(game.sample(100, labels)).cpu().numpy())
+
+
+def real_blocks(split: Split, device: str) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """A split's images in uint8 blocks, with their labels."""
+    for start in range(0, len(split.images), BLOCK):
+        images = torch.tensor(np.asarray(split.images[start : start + BLOCK]), device=device)
+        labels = None if split.labels is None else torch.tensor(np.asarray(split.labels[start : start + BLOCK]))
+        yield images, labels if labels is None else labels.to(device)
+
+
+def real_rows(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, Any]]:
+    """Every metric's value for the real test split, as if it had been generated: what a perfect generator reaches."""
+    test = data.splits["test"]
+    count = len(test.images)
+    return {
+        name: {"value": value, "samples": count}
+        for name, value in evaluator.score(real_blocks(test, device=evaluator.device), count).items()
+    }
+
+
+def save_snapshot(game: Game, path: Path) -> None:
+    """The generator's state, as safetensors; call it inside `train.evaluating` for the averaged weights."""
+    temporary = path.with_suffix(".tmp")
+    save_file({name: tensor.cpu().contiguous() for name, tensor in game.generator.state_dict().items()}, temporary)
+    temporary.replace(path)
+
+
+def load_snapshot(game: Game, path: Path) -> None:
+    """Put a saved state back into the generator."""
+    game.generator.load_state_dict(load_file(path))

@@ -1,0 +1,257 @@
+"""From a benchmark to its cells. Pure: the same file, components and fingerprints give the same plan; no disk, no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganbench.config import Benchmark, DatasetEntry, Grid, Source
+from ganbench.contracts import Dataset, DataSpec, Metric, Variant
+from ganbench.errors import DatasetError, UserError
+from ganbench.params import Params, Value
+from ganbench.plugins import Component, Plugins
+from ganbench.store import slug
+
+#: Raised whenever the training loop, the evaluation or the key itself changes what the same cell's numbers are.
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class ChosenDataset:
+    """A dataset as a grid names it: component, argument, parameters; `error` where its shape cannot be told."""
+
+    name: str
+    component: Component
+    dataset: Dataset
+    spec: DataSpec | None
+    error: str = ""
+
+    @property
+    def argument(self) -> str:
+        return self.dataset.argument
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a variant with parameters on a dataset with a seed. `skip` says why it makes no sense."""
+
+    variant: str
+    variant_id: str
+    dataset: str
+    seed: int
+    params: Mapping[str, Value]
+    overrides: Mapping[str, Value]
+    symbols: Mapping[str, str]
+    key: str
+    task: Mapping[str, Any] = field(repr=False)
+    skip: str = ""
+
+    @property
+    def directory(self) -> str:
+        """Name of the cell's directory: readable, and unique by its key."""
+        return f"{slug(self.variant, 30)}-{slug(self.dataset, 30)}-s{self.seed}-{self.key[:12]}"
+
+    def outline(self) -> dict[str, Any]:
+        """What ``run.json`` says of the cell."""
+        return {
+            "key": self.key,
+            "variant": self.variant,
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "params": dict(self.params),
+            "symbols": dict(self.symbols),
+            "overrides": dict(self.overrides),
+            "skip": self.skip,
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration on one dataset: cells but for their seeds. `name` is the variant's."""
+
+    name: str
+    component: Component
+    variant: Variant
+    data: ChosenDataset
+    params: Params
+    overrides: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A benchmark, its names resolved to components, ready to be expanded into cells."""
+
+    benchmark: Benchmark
+    metrics: Mapping[str, Component]
+    metric_classes: Mapping[str, type[Metric]]
+    rank_metric: str
+    datasets: Mapping[str, ChosenDataset]
+    rows: tuple[Row, ...]
+
+    @property
+    def rank(self) -> dict[str, str]:
+        at, metric = self.benchmark.rank.at, self.rank_metric
+        return {"metric": metric, "at": at, "direction": self.metric_classes[metric].direction}
+
+    def cells(self, fingerprints: Mapping[str, str], device: str = "cpu") -> list[Cell]:
+        """Every cell once, seeds outermost, so that each seed's cells together are a whole (smaller) benchmark.
+
+        `fingerprints` maps dataset names to content fingerprints; a dataset without one has not been prepared.
+        """
+        cells: dict[str, Cell] = {}
+        for seed, row in itertools.product(self.benchmark.seed_list, self.rows):
+            cell = self._cell(seed, row, fingerprints, device)
+            cells.setdefault(cell.directory, cell)
+        return list(cells.values())
+
+    def _cell(self, seed: int, row: Row, fingerprints: Mapping[str, str], device: str) -> Cell:
+        component, variant, chosen, params = row.component, row.variant, row.data, row.params
+        budget = self.benchmark.budget
+        identity = {
+            "protocol": PROTOCOL,
+            "variant": component.id,
+            "variant_version": variant.version,
+            "params": params.to_dict(),
+            "dataset": chosen.component.id,
+            "dataset_version": chosen.dataset.version,
+            "dataset_params": chosen.dataset.params.to_dict(),
+            "fingerprint": fingerprints.get(chosen.name, ""),
+            "seed": seed,
+            "budget": {"unit": budget.unit, "amount": float(budget.amount)},
+            "precision": self.benchmark.precision,
+            "evaluate": self.benchmark.evaluate.model_dump(),
+            # The ranked metric chooses the snapshot that is kept; the other metrics can be added later.
+            "rank": {
+                "metric": self.metrics[self.rank_metric].id,
+                "version": self.metric_classes[self.rank_metric].version,
+            },
+        }
+        task = {
+            "unit": "cell",
+            "key": key(identity),
+            "variant": row.name,
+            "variant_id": component.id,
+            "params": identity["params"],
+            **self._dataset_task(chosen),
+            "fingerprint": identity["fingerprint"],
+            "seed": seed,
+            "budget": identity["budget"],
+            "precision": self.benchmark.precision,
+            "evaluate": identity["evaluate"],
+            "rank": self.rank,
+            "metrics": list(self.metrics),
+            "device": device,
+            "identity": identity,
+        }
+        return Cell(
+            variant=row.name,
+            variant_id=component.id,
+            dataset=chosen.name,
+            seed=seed,
+            params=params.to_dict(),
+            overrides=row.overrides,
+            symbols={name: info.symbol for name, (_, _, info) in params.fields().items()},
+            key=task["key"],
+            task=task,
+            skip=(variant.unsuitable(chosen.spec, params) or "") if chosen.spec else "",
+        )
+
+    def reference_task(self, chosen: ChosenDataset, device: str) -> dict[str, Any]:
+        """The unit of work that prepares a dataset: its arrays, extractors, references and real rows."""
+        return {"unit": "reference", **self._dataset_task(chosen), "metrics": list(self.metrics), "device": device}
+
+    def _dataset_task(self, chosen: ChosenDataset) -> dict[str, Any]:
+        return {
+            "dataset": chosen.name,
+            "dataset_id": chosen.component.id,
+            "dataset_argument": chosen.argument,
+            "dataset_params": chosen.dataset.params.to_dict(),
+        }
+
+
+def key(identity: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of canonical JSON: sorted keys, no white space, so that order in the file does not matter."""
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
+    """Look every name up and check every parameter. Raises `UserError` with the line of the first mistake."""
+    metrics = {}
+    for name in benchmark.metrics:
+        component = _find(plugins, source, "metrics", name, ("metrics",))
+        metrics[plugins.name(component)] = component
+    classes: dict[str, type[Metric]] = {name: component.load() for name, component in metrics.items()}
+    datasets: dict[str, ChosenDataset] = {}
+    rows: list[Row] = []
+    for number, grid in enumerate(benchmark.grid):
+        chosen = []
+        for entry in grid.datasets:
+            found = _dataset(plugins, source, number, entry)
+            chosen.append(datasets.setdefault(_identity(found), found))
+        for name in grid.variants:
+            component = _find(plugins, source, "variants", name, ("grid", number, "variants"))
+            variant: Variant = component.load()()
+            for overrides in _rows(grid):
+                params = _params(source, number, component, variant, overrides, grid)
+                short = plugins.name(component)
+                rows += [Row(short, component, variant, data, params, overrides) for data in chosen]
+    named: dict[str, ChosenDataset] = {}
+    for found in datasets.values():
+        if found.name in named:
+            raise UserError(f"{source.path}: dataset {found.name!r} is used with different params; use one file for each")
+        named[found.name] = found
+    ranked = plugins.name(_find(plugins, source, "metrics", benchmark.rank.metric, ("rank", "metric")))
+    return Plan(benchmark, metrics, classes, ranked, named, tuple(rows))
+
+
+def _rows(grid: Grid) -> list[dict[str, Value]]:
+    """The parameter settings of a grid: every exact row crossed with the product of the swept lists."""
+    swept = {name: values if isinstance(values, list) else [values] for name, values in grid.params.items()}
+    products = [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
+    return [{**product, **row} for row in grid.configs for product in products]
+
+
+def _find(plugins: Plugins, source: Source, kind: str, name: str, location: tuple[int | str, ...]) -> Component:
+    try:
+        return plugins.find(kind, name)
+    except UserError as error:
+        line = source.line_of_value(name, location)
+        raise UserError(f"{source.path}{f', line {line}' if line else ''}: {error}") from None
+
+
+def _dataset(plugins: Plugins, source: Source, number: int, entry: str | DatasetEntry) -> ChosenDataset:
+    name, values = (entry, {}) if isinstance(entry, str) else (entry.name, entry.params)
+    component = _find(plugins, source, "datasets", name, ("grid", number, "datasets"))
+    cls: type[Dataset] = component.load()
+    try:
+        params = cls.Params.resolve(values, owner=f"dataset {component.name!r}")
+    except UserError as error:
+        raise source.error(str(error), ("grid", number, "datasets", "params")) from None
+    dataset = cls(name.partition(":")[2], params)
+    try:
+        return ChosenDataset(name, component, dataset, dataset.spec())
+    except DatasetError as error:
+        # Not the file's mistake: the dataset's cells fail with this reason, the others go on.
+        return ChosenDataset(name, component, dataset, None, str(error))
+
+
+def _identity(chosen: ChosenDataset) -> str:
+    return json.dumps([chosen.name, chosen.dataset.params.to_dict()], sort_keys=True)
+
+
+def _params(
+    source: Source, number: int, component: Component, variant: Variant, overrides: Mapping[str, Value], grid: Grid
+) -> Params:
+    try:
+        return variant.Params.resolve(overrides, owner=component.name)
+    except UserError as error:
+        text = str(error)
+        wrong = next((name for name in overrides if f"{name!r} of" in text or text.startswith(f"{name} of")), "")
+        inside = "params" if wrong in grid.params else "configs"
+        where = ("grid", number, inside, wrong) if wrong else ("grid", number)
+        raise source.error(text, where) from None

@@ -1,0 +1,114 @@
+"""What a person sees of a run: a live display on a terminal, one plain line per finished cell elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from ganbench.plan import Cell
+from ganbench.store import Record
+
+
+def scores(metrics: Mapping[str, float]) -> str:
+    """``fcd 12.3  cs 9.41``."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class RunView(AbstractContextManager["RunView"]):
+    """Shows notes, finished cells and, where the console is a terminal, a bar for the run and for each running cell."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.rank = ""
+        self._total = self._finished = 0
+        self._slots = 1
+        self._elapsed: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            _Facts(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._overall: TaskID | None = None
+        self._bars: dict[str, TaskID] = {}
+        self._began = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def note(self, message: str) -> None:
+        self.console.print(escape(message), highlight=False, soft_wrap=True)
+
+    def started(self, total: int, done: int, slots: int) -> None:
+        self._total, self._finished, self._slots = total, done, slots
+        self._began = time.perf_counter()
+        self._overall = self._progress.add_task(f"{done}/{total} cells", total=total, completed=done, facts="")
+        if done:
+            self.note(f"{done} of {total} cells need no training")
+
+    def running(self, units: Mapping[str, Record]) -> None:
+        for name in set(self._bars) - set(units):
+            self._progress.remove_task(self._bars.pop(name))
+        share = 0.0
+        for name, progress in units.items():
+            if name not in self._bars:
+                self._bars[name] = self._progress.add_task(escape(name.rpartition("-")[0]), total=1.0, facts="")
+            spent = progress.get("spent", 0.0)
+            share += spent
+            updates = f"update {progress['updates']:,}  " if "updates" in progress else progress.get("doing", "")
+            facts = updates + scores(progress.get("metrics", {}))
+            self._progress.update(self._bars[name], completed=spent, facts=facts)
+        if self._overall is not None:
+            trained = len(self._elapsed) + share
+            left = ""
+            if trained > 0.2:
+                todo = self._total - self._finished - share
+                left = f"about {duration(todo * (time.perf_counter() - self._began) / trained)} left"
+            self._progress.update(self._overall, completed=self._finished + share, facts=left)
+
+    def finished(self, cell: Cell, manifest: Record) -> None:
+        self._finished += 1
+        status, seconds = manifest["status"], manifest.get("seconds", {}).get("total", 0.0)
+        self._elapsed[cell.directory] = seconds
+        what = f"{cell.variant} on {cell.dataset}, seed {cell.seed}"
+        if status == "done":
+            outcome = f"done in {duration(seconds)}: {scores(manifest['best']['metrics'])}"
+        else:
+            outcome = f"{status}: {manifest['reason']}"
+        self.note(f"[{self._finished}/{self._total}] {what} {outcome}")
+        if self._overall is not None:
+            self._progress.update(self._overall, description=f"{self._finished}/{self._total} cells")
+
+
+class _Facts(ProgressColumn):
+    """The free text at the end of a bar."""
+
+    def render(self, task: Task) -> Text:
+        return Text(str(task.fields.get("facts", "")), no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,260 @@
+"""One unit of work in one process: ``python -m ganbench.worker DIR`` trains a cell or prepares a dataset's reference.
+
+The directory says all there is to know; what comes of it is written there. Exit code 0 when the unit is done, 1 when
+it ended in another status (which, with the reason, is in its manifest), 2 when the directory is no unit.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganbench.data import Prepared, data_root, prepare
+from ganbench.errors import DatasetError, Diverged, GanbenchError, UserError
+from ganbench.plugins import installed
+from ganbench.store import Record, Status, Store, Unit, write_atomically
+
+if TYPE_CHECKING:
+    from ganbench.evaluate import Evaluator
+    from ganbench.game import Game
+
+
+def work(directory: Path) -> int:
+    """Do the unit in `directory` and return the exit code. Every way it can end is written into its manifest."""
+    unit = Unit(directory)
+    task = unit.task
+    if task["unit"] == "cell" and unit.status == "done":
+        return _rescore(unit, task)
+    started = time.perf_counter()
+    unit.clear()
+    unit.update(status="running", reason="", attempt=unit.manifest["attempt"] + 1, started=_now(), pid=os.getpid())
+    facts: Record = {}
+    status: Status
+    try:
+        facts = _train(unit, task) if task["unit"] == "cell" else _reference(unit, task)
+        status, reason = "done", ""
+    except KeyboardInterrupt:
+        status, reason = "interrupted", "stopped by the user"
+    except Exception as error:
+        status, reason = _ending(error)
+        traceback.print_exc()
+    seconds = {**facts.pop("seconds", {}), "total": time.perf_counter() - started}
+    unit.update(**facts, status=status, reason=reason, finished=_now(), seconds=seconds)
+    unit.progress({})
+    return 0 if status == "done" else 1
+
+
+def _ending(error: Exception) -> tuple[Status, str]:
+    """Status and reason of a unit that raised."""
+    import torch
+
+    if isinstance(error, Diverged):
+        return "diverged", str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "oom", (str(error) or "out of memory").partition("\n")[0]
+    if isinstance(error, GanbenchError):
+        return "failed", str(error)
+    return "failed", f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def _prepare(unit: Unit, task: Record) -> Prepared:
+    """The task's dataset, ready to be mapped."""
+    component = installed().find("datasets", task["dataset_id"])
+    dataset = component.load()
+    made = dataset(task["dataset_argument"], dataset.Params.resolve(task["dataset_params"]))
+    return prepare(task["dataset"], made, data_root(), say=lambda message: say(unit, message))
+
+
+def say(unit: Unit, message: str) -> None:
+    """A line for the log, and for who watches the run."""
+    print(message, flush=True)
+    unit.progress({"doing": message})
+
+
+def _reference(unit: Unit, task: Record) -> Record:
+    """Prepare a dataset: its arrays, its extractors, the metrics' references and the real rows."""
+    from ganbench.environment import environment
+    from ganbench.evaluate import Evaluator, real_rows
+    from ganbench.sheets import real_sheet
+
+    data = _prepare(unit, task)
+    evaluator = Evaluator(
+        data, task["metrics"], device=task["device"], root=data_root(), say=lambda message: say(unit, message)
+    )
+    test = data.splits["test"]
+    write_atomically(unit.directory / "real.png", real_sheet(test.images, test.labels, data.spec.classes))
+    return {
+        "shape": list(data.spec.shape),
+        "classes": data.spec.classes,
+        "train": len(data.splits["train"].images),
+        "test": len(test.images),
+        "fingerprint": data.fingerprint,
+        "extractors": {name: {**e.info, "hash": e.hash} for name, e in evaluator.extractors.items()},
+        "real": real_rows(evaluator, data),
+        "unavailable": evaluator.unavailable,
+        "environment": environment(task["device"]),
+    }
+
+
+def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evaluator, Game]:
+    """What a cell is made of: its data, the evaluator for `metrics`, and its game at the start."""
+    import torch
+
+    from ganbench.evaluate import Evaluator
+
+    def tell(message: str) -> None:
+        say(unit, message)
+
+    data = _prepare(unit, task)
+    if data.fingerprint != task["fingerprint"]:
+        raise DatasetError(f"{task['dataset']} changed since the run was planned; `ganbench run` again plans anew")
+    evaluator = Evaluator(data, metrics, device=task["device"], root=data_root(), say=tell)
+    reference = Store(unit.directory.parent.parent).reference(task["dataset"]).manifest.get("extractors", {})
+    for name, extractor in evaluator.extractors.items():
+        known = reference.get(name, {}).get("hash", extractor.hash)
+        if known != extractor.hash:
+            raise UserError(
+                f"the {name} of {task['dataset']} is not the one that this results folder was scored with "
+                f"({extractor.hash[:12]} instead of {known[:12]}); use a new results folder, or restore the cache"
+            )
+    variant = installed().find("variants", task["variant_id"]).load()()
+    with torch.device(task["device"]):
+        torch.manual_seed(task["seed"])
+        game = variant.game(data.spec, variant.Params.resolve(task["params"]))
+    return data, evaluator, game
+
+
+def _train(unit: Unit, task: Record) -> Record:
+    """Play the game, evaluating as planned; then score the chosen snapshot on fresh samples."""
+    from ganbench.batches import Batches
+    from ganbench.environment import environment
+    from ganbench.evaluate import load_snapshot, sample_sheet, save_snapshot
+    from ganbench.train import Budget, Moment, evaluating, play
+
+    seed, rank = task["seed"], task["rank"]
+    times, samples = task["evaluate"]["times"], task["evaluate"]["samples"]
+    data, evaluator, game = _open(unit, task, task["metrics"])
+    evaluations: list[Record] = []
+    chosen: Record | None = None
+    evaluate_seconds = 0.0
+
+    def evaluate(moment: Moment) -> None:
+        nonlocal chosen, evaluate_seconds
+        started = time.perf_counter()
+        event: Record = {**vars(moment), "metrics": evaluator.score_game(game, samples, seed)}
+        picture = sample_sheet(game, data.spec, task["device"], seed)
+        write_atomically(unit.sample_sheet(moment.generator_updates), picture)
+        save_snapshot(game, unit.snapshot("last"))
+        if chosen is None or _preferred(event["metrics"], chosen["metrics"], rank):
+            chosen = event
+            save_snapshot(game, unit.snapshot("best"))
+        event["evaluate_seconds"] = time.perf_counter() - started
+        evaluate_seconds += event["evaluate_seconds"]
+        evaluations.append(event)
+        unit.append({"event": "evaluation", **event})
+        tell(moment, len(evaluations) / times)
+
+    def tell(moment: Moment, spent: float) -> None:
+        latest = evaluations[-1]["metrics"] if evaluations else {}
+        unit.progress({"spent": spent, "updates": moment.generator_updates, "metrics": latest})
+
+    last = play(
+        game,
+        Batches(data.splits["train"], game.batch_size, device=task["device"], seed=seed),
+        Budget(**task["budget"]),
+        evaluations=times,
+        evaluate=evaluate,
+        precision=task["precision"],
+        tell=tell,
+    )
+    assert chosen is not None  # the end of the budget is always evaluated
+    started = time.perf_counter()
+    load_snapshot(game, unit.snapshot("best"))
+    with evaluating(game):
+        again = evaluator.score_game(game, samples, seed, fresh=True)
+    evaluate_seconds += time.perf_counter() - started
+    return {
+        "generator_updates": last.generator_updates,
+        "rounds": last.rounds,
+        "images": last.images,
+        "epochs": last.epochs,
+        "parameters": {player.name: sum(p.numel() for p in player.parameters()) for player in game.players},
+        "best": {**chosen, "selected_at": chosen["metrics"], "metrics": again},
+        "last": evaluations[-1],
+        "seconds": {"train": last.seconds, "evaluate": evaluate_seconds},
+        "unavailable": evaluator.unavailable,
+        "extractors": {name: extractor.hash for name, extractor in evaluator.extractors.items()},
+        "environment": environment(task["device"]),
+    }
+
+
+def _preferred(one: dict[str, float], other: dict[str, float], rank: dict[str, str]) -> bool:
+    """Whether a later snapshot's scores replace the chosen one's. Without the ranked metric the last is chosen."""
+    if rank["metric"] not in one:
+        return True
+    a, b = one[rank["metric"]], other[rank["metric"]]
+    return a < b if rank["direction"] == "lower" else a > b
+
+
+def _rescore(unit: Unit, task: Record) -> int:
+    """Add the metrics that a trained cell lacks to its best and its last generator; training is not repeated."""
+    from ganbench.evaluate import load_snapshot
+    from ganbench.train import evaluating
+
+    manifest = unit.manifest
+    finals = {which: manifest[which] for which in ("best", "last")}
+    try:
+        missing = [name for name in task["metrics"] if name not in finals["last"]["metrics"]]
+        _, evaluator, game = _open(unit, task, missing)
+        for which, final in finals.items():
+            load_snapshot(game, unit.snapshot("best" if which == "best" else "last"))
+            with evaluating(game):
+                fresh = which == "best"
+                scores = evaluator.score_game(game, task["evaluate"]["samples"], task["seed"], fresh=fresh)
+            final["metrics"].update(scores)
+    except Exception as error:
+        traceback.print_exc()
+        unit.update(reason=f"trained, but scoring it again failed: {_ending(error)[1]}")
+        return 1
+    hashes = {name: extractor.hash for name, extractor in evaluator.extractors.items()}
+    extractors = {**manifest["extractors"], **hashes}
+    unit.update(**finals, unavailable=evaluator.unavailable, extractors=extractors, reason="")
+    unit.progress({})
+    return 0
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def run_in_this_process(directory: Path, threads: int | None = None) -> int:
+    """`work`, with the process set up for it: its threads, and SIGTERM as an interruption."""
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return work(directory)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line of ``python -m ganbench.worker``."""
+    if len(arguments) != 1:
+        print("usage: python -m ganbench.worker DIR", file=sys.stderr)
+        return 2
+    try:
+        return run_in_this_process(Path(arguments[0]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
