@@ -8,8 +8,8 @@ from __future__ import annotations
 import pluggy
 
 from ganbench.contracts import (
-    DataSpec,
     Dataset,
+    DataSpec,
     Executor,
     Extractor,
     ExtractorData,

@@ -108,7 +108,7 @@ def run(
 
     from ganbench import report
 
-    # report.write_tables(store)
+    report.write(store, pictures=False)
     report.terminal(store.tables(), console)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
     click.echo(f"{counts}; {outcome.trained} trained now; records in {store.root}")
@@ -201,7 +201,9 @@ def show(name: str) -> None:
     matches = [c for c in installed().components if name.partition(":")[0] in (c.name, c.id)]
     if not matches:
         known = [name for kind in KINDS for name in installed().names(kind)]
-        raise UserError(f"nothing is called {name!r}{did_you_mean(name, known)}; see `ganbench list variants` and so on")
+        raise UserError(
+            f"nothing is called {name!r}{did_you_mean(name, known)}; see `ganbench list variants` and so on"
+        )
     console = _console()
     for component in matches:
         found = component.load()
@@ -280,7 +282,9 @@ def doctor() -> None:
 
     console = _console()
     for name, good, message in checks():
-        console.print(f"{'[green]ok[/green]     ' if good else '[yellow]missing[/yellow]'} [bold]{name}[/bold]:", end=" ")
+        console.print(
+            f"{'[green]ok[/green]     ' if good else '[yellow]missing[/yellow]'} [bold]{name}[/bold]:", end=" "
+        )
         console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -302,8 +306,7 @@ def data_prepare(names: tuple[str, ...]) -> None:
     from ganbench.data import data_root, prepare
 
     for name in names:
-        dataset = installed().find("datasets", name).load()(name.partition(":")[2])
-        prepared = prepare(name, dataset, data_root(), say=click.echo)
+        prepared = prepare(name, installed().dataset(name), data_root(), say=click.echo)
         sizes = ", ".join(f"{count:,} {split}" for split, count in prepared.counts.items())
         click.echo(f"{name}: {sizes}, shape {prepared.spec.shape}, {prepared.spec.classes} classes: {prepared.folder}")
 
@@ -325,7 +328,7 @@ def data_list() -> None:
         if component.kind != "datasets":
             continue
         name, cls = installed().name(component), component.load()
-        if getattr(cls, "takes_argument", False):
+        if cls.takes_argument:
             table.add_row(f"{name}:PATH", "yours", "", "", component.describe())
             continue
         dataset = cls()

@@ -46,8 +46,8 @@ class Budget(_Model):
 class Evaluate(_Model):
     """How often, at even points of the budget, and on how many samples each cell is scored."""
 
-    times: int = Field(10, ge=1, le=10_000)
-    samples: int = Field(10_000, ge=2, le=10_000_000)
+    times: int = Field(default=10, ge=1, le=10_000)
+    samples: int = Field(default=10_000, ge=2, le=10_000_000)
 
 
 class Rank(_Model):

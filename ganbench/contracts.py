@@ -24,7 +24,10 @@ class DataSpec:
 
     shape: tuple[int, int, int]
     classes: int = 0
-    kind: Literal["labelled", "unlabelled"] = "labelled"
+
+    @property
+    def kind(self) -> Literal["labelled", "unlabelled"]:
+        return "labelled" if self.classes else "unlabelled"
 
     @property
     def channels(self) -> int:
@@ -68,6 +71,8 @@ class Dataset(ABC):
 
     Params: ClassVar[type[Params]] = Params
     version: ClassVar[str] = "1"
+    #: Whether its name must go on with a colon and something (``folder:PATH``), which it then gets as `argument`.
+    takes_argument: ClassVar[bool] = False
 
     def __init__(self, argument: str = "", params: Any = None) -> None:
         self.argument = argument
@@ -75,7 +80,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def spec(self) -> DataSpec:
-        """Shape and classes, without loading the images. Raises `DatasetError` when a named file is not there."""
+        """Shape and classes, without loading the images. Raises `DatasetError` when what it is about is not there."""
 
     @abstractmethod
     def load(self, root: Path) -> Mapping[str, Split]:
@@ -85,7 +90,10 @@ class Dataset(ABC):
         """
 
     def source(self, root: Path) -> str:
-        """A cheap signature of the source (sizes, times); a prepared copy with another signature is made anew."""
+        """A cheap signature of the source (sizes, times); a prepared copy with another signature is made anew.
+
+        An empty signature says that nothing is there that could have changed, and fits every copy.
+        """
         return ""
 
 
@@ -113,6 +121,11 @@ class Extractor(ABC):
     hash: str
     #: What the report shows of it, for instance ``{"test_accuracy": 0.991, "seed": 0}``.
     info: dict[str, Any]
+
+    @classmethod
+    def ready(cls) -> tuple[bool, str]:
+        """For ``ganbench doctor``: whether what it needs from outside is there, and a sentence; empty if nothing."""
+        return True, ""
 
     @abstractmethod
     def __init__(self, data: ExtractorData) -> None: ...
@@ -170,6 +183,7 @@ class Metric(ABC):
 class Executor(ABC):
     """Runs units of work, each a directory that ``python -m ganbench.worker DIR`` completes."""
 
+    @abstractmethod
     def __init__(self, *, jobs: int | None, device: str) -> None:
         """`jobs`: units to run at once (None: as many as suit the machine); `device`: ``cpu``, ``cuda``, ``cuda:1``."""
 
@@ -198,8 +212,8 @@ class Tables(NamedTuple):
 
     `cells`: ``key, variant, dataset, seed, status, reason, params`` (dict of all resolved parameters), ``symbols``
     (dict parameter -> symbol), ``overrides`` (dict of the parameters that the benchmark file set),
-    ``generator_updates, images, epochs, seconds, train_seconds, evaluate_seconds, unavailable`` (dict metric -> reason),
-    ``directory`` (Path).
+    ``generator_updates, images, epochs, seconds, train_seconds, evaluate_seconds``, ``unavailable`` (dict metric ->
+    reason), ``directory`` (Path).
 
     `scores`: ``key, variant, dataset, seed, point, generator_updates, images, epochs, seconds, metric, value``, where
     `point` is ``curve`` (each evaluation during training), ``best`` (the chosen snapshot, scored again on fresh
@@ -208,8 +222,8 @@ class Tables(NamedTuple):
     `references`: ``dataset, metric, value, samples, note``: real rows, the test split scored as if it were generated;
     ``value`` is NaN and ``note`` says why where there is none.
 
-    `datasets`: ``dataset, status, reason, shape, classes, train, test, fingerprint, extractors`` (dict name -> info, for
-    instance ``{"classifier": {"test_accuracy": 0.99, ...}}``), ``directory`` (Path, holds ``real.png``).
+    `datasets`: ``dataset, status, reason, shape, classes, train, test, fingerprint``, ``extractors`` (dict
+    name -> info, like ``{"classifier": {"test_accuracy": 0.99, ...}}``), ``directory`` (Path, holds ``real.png``).
     """
 
     run: Mapping[str, Any]

@@ -79,8 +79,9 @@ class Evaluator:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.exists():
-                say(f"{data.name}: reference statistics of {component.name} from {len(data.splits['train'].images)} images")
-                stream = metric(len(data.splits["train"].images))
+                count = len(data.splits["train"].images)
+                say(f"{data.name}: reference statistics of {component.name} from {count:,} images")
+                stream = metric(count)
                 for images, labels in real_blocks(data.splits["train"], self.device):
                     stream.update(self._features(extractor, images, labels))
                 temporary = path.with_suffix(".tmp")

@@ -18,7 +18,7 @@ from ganbench.store import Unit
 class InlineExecutor(Executor):
     """Runs every unit in the main process, one after another: for debugging."""
 
-    slots = 1  # type: ignore[assignment]
+    slots = 1
 
     def __init__(self, *, jobs: int | None, device: str) -> None:
         self._ended: list[tuple[Path, int]] = []

@@ -24,9 +24,11 @@ hookspec = pluggy.HookspecMarker("ganbench")
 
 
 class Register(Protocol):
-    """Announce one component. `name`: lower-case letters, digits and hyphens. `summary`: a line for ``ganbench list``
-    (default: the first line of the target's docstring, which has to be imported for it).
-    """  # noqa: D205
+    """Announce one component by `name` (lower-case letters, digits and hyphens).
+
+    `summary` is its line in ``ganbench list``; the default is the first line of the target's docstring, for which the
+    target has to be imported.
+    """
 
     def __call__(self, name: str, target: str, *, summary: str = "") -> None: ...
 

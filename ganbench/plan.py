@@ -1,4 +1,4 @@
-"""From a benchmark to its cells. Pure: the same file, components and fingerprints give the same plan; no disk, no torch."""
+"""From a benchmark to its cells. Pure: the same file, components and fingerprints give the same plan. No torch."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class ChosenDataset:
     error: str = ""
 
     @property
-    def argument(self) -> str:
-        return self.dataset.argument
+    def id(self) -> str:
+        """The canonical name, argument included: ``data/folder:PATH``."""
+        return self.component.id + (f":{self.dataset.argument}" if self.dataset.argument else "")
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,7 @@ class Plan:
     def _dataset_task(self, chosen: ChosenDataset) -> dict[str, Any]:
         return {
             "dataset": chosen.name,
-            "dataset_id": chosen.component.id,
-            "dataset_argument": chosen.argument,
+            "dataset_id": chosen.id,
             "dataset_params": chosen.dataset.params.to_dict(),
         }
 
@@ -200,11 +200,9 @@ def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
                 params = _params(source, number, component, variant, overrides, grid)
                 short = plugins.name(component)
                 rows += [Row(short, component, variant, data, params, overrides) for data in chosen]
-    named: dict[str, ChosenDataset] = {}
-    for found in datasets.values():
-        if found.name in named:
-            raise UserError(f"{source.path}: dataset {found.name!r} is used with different params; use one file for each")
-        named[found.name] = found
+    named = {found.name: found for found in datasets.values()}
+    if len(named) < len(datasets):
+        raise UserError(f"{source.path}: a dataset is used with different params; use one file for each")
     ranked = plugins.name(_find(plugins, source, "metrics", benchmark.rank.metric, ("rank", "metric")))
     return Plan(benchmark, metrics, classes, ranked, named, tuple(rows))
 
@@ -227,12 +225,10 @@ def _find(plugins: Plugins, source: Source, kind: str, name: str, location: tupl
 def _dataset(plugins: Plugins, source: Source, number: int, entry: str | DatasetEntry) -> ChosenDataset:
     name, values = (entry, {}) if isinstance(entry, str) else (entry.name, entry.params)
     component = _find(plugins, source, "datasets", name, ("grid", number, "datasets"))
-    cls: type[Dataset] = component.load()
     try:
-        params = cls.Params.resolve(values, owner=f"dataset {component.name!r}")
+        dataset = plugins.dataset(name, values)
     except UserError as error:
-        raise source.error(str(error), ("grid", number, "datasets", "params")) from None
-    dataset = cls(name.partition(":")[2], params)
+        raise source.error(str(error), ("grid", number, "datasets")) from None
     try:
         return ChosenDataset(name, component, dataset, dataset.spec())
     except DatasetError as error:

@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -55,9 +55,8 @@ class Component:
                 f"{self.kind[:-1]} {self.id!r} cannot be loaded from {self.target}: {_blame(error)}"
             ) from error
         if not (isinstance(found, type) and issubclass(found, KINDS[self.kind])):
-            raise UserError(
-                f"{self.kind[:-1]} {self.id!r}: {self.target} is not a subclass of ganbench.api.{KINDS[self.kind].__name__}"
-            )
+            base = KINDS[self.kind].__name__
+            raise UserError(f"{self.kind[:-1]} {self.id!r}: {self.target} is not a subclass of ganbench.api.{base}")
         return found
 
     def describe(self) -> str:
@@ -166,6 +165,19 @@ class Plugins:
         hint = f"; broken plugins: {', '.join(broken)} (`ganbench plugins` says why)" if broken else ""
         suggestion = did_you_mean(bare, self.names(kind))
         raise UserError(f"unknown {kind[:-1]} {bare!r}{suggestion}; `ganbench list {kind}` shows all{hint}")
+
+    def dataset(self, name: str, values: Mapping[str, Any] | None = None) -> contracts.Dataset:
+        """The dataset called `name` (``digits``, ``folder:PATH``) with the parameters in `values`.
+
+        Raises `UserError` for an unknown name, an argument too many or too few, and a wrong parameter.
+        """
+        bare, _, argument = name.partition(":")
+        cls: type[contracts.Dataset] = self.find("datasets", bare).load()
+        if cls.takes_argument and not argument:
+            raise UserError(f"dataset {bare!r} needs a path after a colon: {bare}:PATH")
+        if argument and not cls.takes_argument:
+            raise UserError(f"dataset {bare!r} takes nothing after a colon, not {name!r}")
+        return cls(argument, cls.Params.resolve(values or {}, owner=f"dataset {bare!r}"))
 
     def notify(self, hook: str, **facts: Any) -> None:
         """Tell the observers. One that raises is reported once, silenced, and never disturbs the run."""

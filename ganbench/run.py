@@ -56,7 +56,7 @@ class Outcome:
 
 
 def choose_device(wanted: str) -> str:
-    """``auto`` as ``cuda`` where there is a usable GPU, else ``cpu``. Raises `UserError` for a GPU that is not there."""
+    """``auto`` as ``cuda`` where there is a usable GPU, else ``cpu``. Raises `UserError` when the GPU is not there."""
     if wanted == "cpu" or (wanted == "auto" and shutil.which("nvidia-smi") is None):
         return "cpu"  # without importing torch
     import torch
@@ -95,7 +95,7 @@ def state(cell: Cell, store: Store) -> str:
 
 
 def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugins: Plugins) -> Outcome:
-    """Bring the results folder up to the plan. Ctrl-C and SIGTERM raise `KeyboardInterrupt` after stopping the workers."""
+    """Bring the results folder up to the plan. Ctrl-C and SIGTERM stop the workers and raise `KeyboardInterrupt`."""
     device = choose_device(options.device or plan.benchmark.device)
     executor: type[Executor] = plugins.find("executors", options.executor).load()
     on_unit = device.partition(":")[0]  # a worker sees only the GPU it was given

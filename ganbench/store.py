@@ -3,9 +3,9 @@
 ::
 
     results/<name>/
-        run.json                        what the last `ganbench run` asked for: name, rank, metrics, budget, planned cells
+        run.json                        what the last `ganbench run` asked for: name, rank, metrics, budget, cells
         benchmark.toml                  the file it read
-        references/<dataset>/           reference.json, manifest.json, real.png, log.txt; one folder per dataset
+        references/<dataset>/           task.json, manifest.json, real.png, log.txt: one dataset made ready
         cells/<variant>-<dataset>-s<seed>-<key>/
             cell.json                   the unit of work: everything that determines the numbers
             manifest.json               status, reason, times, final scores, environment

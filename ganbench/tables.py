@@ -11,13 +11,51 @@ from ganbench.contracts import Tables
 if TYPE_CHECKING:
     from ganbench.store import Store, Unit
 
-_CELLS = (
-    "key variant dataset seed status reason params symbols overrides generator_updates images epochs seconds "
-    "train_seconds evaluate_seconds unavailable directory"
-).split()
-_SCORES = "key variant dataset seed point generator_updates images epochs seconds metric value".split()
-_REFERENCES = "dataset metric value samples note".split()
-_DATASETS = "dataset status reason shape classes train test fingerprint extractors directory".split()
+_CELLS = [
+    "key",
+    "variant",
+    "dataset",
+    "seed",
+    "status",
+    "reason",
+    "params",
+    "symbols",
+    "overrides",
+    "generator_updates",
+    "images",
+    "epochs",
+    "seconds",
+    "train_seconds",
+    "evaluate_seconds",
+    "unavailable",
+    "directory",
+]
+_SCORES = [
+    "key",
+    "variant",
+    "dataset",
+    "seed",
+    "point",
+    "generator_updates",
+    "images",
+    "epochs",
+    "seconds",
+    "metric",
+    "value",
+]
+_REFERENCES = ["dataset", "metric", "value", "samples", "note"]
+_DATASETS = [
+    "dataset",
+    "status",
+    "reason",
+    "shape",
+    "classes",
+    "train",
+    "test",
+    "fingerprint",
+    "extractors",
+    "directory",
+]
 
 
 def build(store: Store) -> Tables:

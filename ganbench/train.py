@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganbench.batches import Batches
 from ganbench.errors import Diverged
@@ -25,7 +25,7 @@ _TELL_EVERY = 0.5  # seconds between calls of `tell`
 class Budget:
     """How long to play: `amount` of ``generator_updates``, ``epochs`` (passes over the train split), ``images`` (real
     images drawn) or ``minutes`` (of training, evaluation not counted).
-    """  # noqa: D205
+    """
 
     unit: Literal["generator_updates", "epochs", "images", "minutes"]
     amount: float
@@ -246,6 +246,6 @@ def _check_finite(seats: list[Seat], *, parameters: bool) -> None:
             raise Diverged(f"the cost of the {seat.player.name} is not finite at its turn {good + 1}")
     if parameters:
         for seat in seats:
-            norms: list[Tensor] = torch._foreach_norm(seat.parameters)
-            if not bool(torch.stack(norms).isfinite().all()):
+            finite = torch.stack([parameter.isfinite().all() for parameter in seat.parameters])
+            if not finite.all():
                 raise Diverged(f"a parameter of the {seat.player.name} is not finite after its turn {seat.turns}")

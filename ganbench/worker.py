@@ -65,10 +65,8 @@ def _ending(error: Exception) -> tuple[Status, str]:
 
 def _prepare(unit: Unit, task: Record) -> Prepared:
     """The task's dataset, ready to be mapped."""
-    component = installed().find("datasets", task["dataset_id"])
-    dataset = component.load()
-    made = dataset(task["dataset_argument"], dataset.Params.resolve(task["dataset_params"]))
-    return prepare(task["dataset"], made, data_root(), say=lambda message: say(unit, message))
+    dataset = installed().dataset(task["dataset_id"], task["dataset_params"])
+    return prepare(task["dataset"], dataset, data_root(), say=lambda message: say(unit, message))
 
 
 def say(unit: Unit, message: str) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from ganbench.api import Dataset, DataSpec, Split
-from ganbench_data.arguments import no_argument
 
 
 class Digits(Dataset):
@@ -23,7 +22,6 @@ class Digits(Dataset):
     """
 
     def spec(self) -> DataSpec:
-        no_argument(self, "digits")
         return DataSpec((1, 8, 8), classes=10)
 
     def load(self, root: Path) -> Mapping[str, Split]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from ganbench.api import Dataset, DatasetError, DataSpec, Params, Split, param
-from ganbench_data.arguments import path_argument
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 SMALLEST = 8
@@ -38,12 +37,13 @@ class Folder(Dataset):
     """
 
     Params = FolderParams
+    takes_argument = True
     params: FolderParams
 
     def spec(self) -> DataSpec:
         classes = len(self._find()[1])
         size = self.params.size
-        return DataSpec((self.params.channels, size, size), classes, "labelled" if classes else "unlabelled")
+        return DataSpec((self.params.channels, size, size), classes)
 
     def load(self, root: Path) -> Mapping[str, Split]:
         files, classes = self._find()
@@ -56,7 +56,7 @@ class Folder(Dataset):
         return splits
 
     def source(self, root: Path) -> str:
-        top = path_argument(self, "folder")
+        top = Path(self.argument).expanduser()
         digest = hashlib.sha256()
         for paths in self._find()[0].values():
             for _, path in paths:
@@ -67,7 +67,7 @@ class Folder(Dataset):
 
     def _find(self) -> tuple[dict[str, list[tuple[str, Path]]], list[str]]:
         """Split -> (class, file) in sorted order, and the classes in the order of their labels."""
-        top = path_argument(self, "folder")
+        top = Path(self.argument).expanduser()
         if not top.is_dir():
             raise DatasetError(f"there is no folder {top} (looked in {Path.cwd()}); folder:PATH takes one of images")
         subfolders = set(_visible(entry.name for entry in top.iterdir() if entry.is_dir()))

@@ -12,7 +12,6 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from ganbench.api import Dataset, DatasetError, DataSpec, Split
-from ganbench_data.arguments import path_argument
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -32,22 +31,24 @@ class Npz(Dataset):
     image of each class is held out as test image.
     """
 
+    takes_argument = True
+
     def spec(self) -> DataSpec:
-        path = path_argument(self, "npz")
+        path = Path(self.argument).expanduser()
         headers = read_headers(path)
         if "x_train" not in headers:
             raise DatasetError(f"{path} has no array x_train (it has {', '.join(headers) or 'none'})")
         shape = _layout(path, "x_train", headers["x_train"])[0]
         classes = _classes(path, read_arrays(path, [key for key in ("y_train", "y_test") if key in headers]))
-        return DataSpec(shape, classes, "labelled" if classes else "unlabelled")
+        return DataSpec(shape, classes)
 
     def load(self, root: Path) -> Mapping[str, Split]:
-        path, labelled = path_argument(self, "npz"), self.spec().classes > 0
+        path, labelled = Path(self.argument).expanduser(), self.spec().classes > 0
         splits = read_splits(path)
         return splits if labelled else {name: Split(split.images) for name, split in splits.items()}
 
     def source(self, root: Path) -> str:
-        path = path_argument(self, "npz")
+        path = Path(self.argument).expanduser()
         return f"{path.resolve()} {signature(path)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ganbench.api import Batch, DataSpec, Game, Latent, Params, Player, Variant
+from ganbench.api import Batch, DataSpec, Game, Latent, Player, Variant
 from ganbench_gans.dcgan import DCGANParams
 from ganbench_gans.params import wrong_size
 
@@ -22,7 +22,7 @@ class CGAN(Variant):
     Params = DCGANParams
     paper = "Mirza & Osindero 2014, Conditional Generative Adversarial Nets, arXiv:1411.1784"
 
-    def unsuitable(self, data: DataSpec, params: Params) -> str | None:
+    def unsuitable(self, data: DataSpec, params: DCGANParams) -> str | None:
         if data.classes < 2:
             return "a conditional GAN needs labelled data of at least two classes"
         return wrong_size(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ganbench.api import Batch, DataSpec, Game, Latent, Params, Player, Variant, param
+from ganbench.api import Batch, DataSpec, Game, Latent, Player, Variant, param
 from ganbench_gans.params import ConvParams, wrong_size
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class DCGAN(Variant):
     Params = DCGANParams
     paper = "Radford et al. 2015, Unsupervised Representation Learning with DCGANs, arXiv:1511.06434"
 
-    def unsuitable(self, data: DataSpec, params: Params) -> str | None:
+    def unsuitable(self, data: DataSpec, params: DCGANParams) -> str | None:
         return wrong_size(data)
 
     def game(self, data: DataSpec, params: DCGANParams) -> Game:

@@ -4,8 +4,8 @@ Strided convolutions instead of pooling, batch normalisation except at the gener
 input, no hidden dense layers, ReLU in the generator with tanh at its output, leaky ReLU (0.2) in the discriminator,
 weights drawn from N(0, 0.02).
 
-The resolution is halved while it stays even and at least 4: 8→4, 28→7, 32→4, 48→6, 64→4. Channels double as it halves.
-At 64 pixels and width 128 the generator is the paper's figure 1.
+The resolution is halved while it stays even and at least 4, and at least twice: 8→2, 28→7, 32→4, 48→6, 64→4. Channels
+double as it halves. At 64 pixels and width 128 the generator is the paper's figure 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LABEL_DIM = 36  # width of the label embeddings
 def resolutions(size: int) -> list[int]:
     """The resolutions of the feature maps from coarse to fine: ``resolutions(28) == [7, 14, 28]``."""
     sizes = [size]
-    while sizes[0] % 2 == 0 and sizes[0] // 2 >= 4:
+    while sizes[0] % 2 == 0 and (sizes[0] >= 8 or len(sizes) < 3):
         sizes.insert(0, sizes[0] // 2)
     return sizes
 
@@ -51,7 +51,7 @@ class Generator(nn.Module):
         self.start = (widths[0], sizes[0], sizes[0])
         self.project = nn.Linear(latent_dim, widths[0] * sizes[0] ** 2, bias=not batch_norm)
         self.first = nn.Sequential(*_norm("batch" if batch_norm else "none", widths[0]), nn.ReLU(inplace=True))
-        self.label = _label_map(classes, sizes[0]) if classes else None
+        self.label = _LabelMap(classes, sizes[0]) if classes else None
         stages: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise(widths)):
             last = outputs is widths[-1] and i == len(widths) - 2
@@ -87,7 +87,7 @@ class Discriminator(nn.Module):
         channels, size, _ = shape
         sizes = resolutions(size)
         widths = [channels + bool(classes)] + [width * 2**i for i in range(len(sizes) - 1)]
-        self.label = _label_map(classes, size) if classes else None
+        self.label = _LabelMap(classes, size) if classes else None
         stages: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise(widths)):
             here = norm if i > 0 else "none"
@@ -172,10 +172,6 @@ class _LabelMap(nn.Module):
         return features
 
 
-def _label_map(classes: int, size: int) -> _LabelMap:
-    return _LabelMap(classes, size)
-
-
 def _norm(kind: str, channels: int) -> list[nn.Module]:
     """Normalisation as a list of at most one layer; layer normalisation is over C, H and W of each sample."""
     if kind == "none":
@@ -195,12 +191,14 @@ def gradient_norms(critic: nn.Module, images: Tensor) -> Tensor:
     """Norm of each sample's gradient of the critic's score with respect to its image, over all of C, H, W: N."""
     images = images.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
-    return gradient.flatten(1).norm(dim=1)
+    norms: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2, 3))
+    return norms
 
 
 def real_cost(logits: Tensor, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of calling these real, against the one-sided smoothed target 1 - `smoothing`."""
-    return F.softplus(-logits).mean() + smoothing * logits.mean() if smoothing else F.softplus(-logits).mean()
+    # (1 - s)·softplus(-x) + s·softplus(x) = softplus(-x) + s·x
+    return F.softplus(-logits).mean() + smoothing * logits.mean()
 
 
 def fake_cost(logits: Tensor) -> Tensor:

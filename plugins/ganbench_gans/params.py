@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from ganbench.api import DataSpec, Optimizer, Params, param
 
@@ -32,12 +32,12 @@ class GANParams(Params):
     def make_optimizer(self) -> Optimizer:
         """The optimiser these parameters describe."""
         return Optimizer(
-            kind=cast("str", self.optimizer),  # type: ignore[arg-type]  # `choices` keeps it one of the literals
+            kind=cast('Literal["sgd", "adam", "rmsprop"]', self.optimizer),  # `choices` sees to it
             lr=self.lr,
             beta1=self.beta1,
             beta2=self.beta2,
             momentum=self.momentum,
-            schedule=cast("str", self.lr_schedule),  # type: ignore[arg-type]
+            schedule=cast('Literal["constant", "linear"]', self.lr_schedule),
         )
 
 

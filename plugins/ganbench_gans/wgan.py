@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ganbench.api import Batch, DataSpec, Game, Latent, Params, Player, Variant, param
+from ganbench.api import Batch, DataSpec, Game, Latent, Player, Variant, param
 from ganbench_gans.params import ConvParams, wrong_size
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class WGAN(Variant):
     Params = WGANParams
     paper = "Arjovsky et al. 2017, Wasserstein GAN, arXiv:1701.07875"
 
-    def unsuitable(self, data: DataSpec, params: Params) -> str | None:
+    def unsuitable(self, data: DataSpec, params: WGANParams) -> str | None:
         return wrong_size(data)
 
     def game(self, data: DataSpec, params: WGANParams) -> Game:

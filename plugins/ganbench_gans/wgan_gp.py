@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ganbench.api import Batch, DataSpec, Game, Latent, Params, Player, Variant, param
+from ganbench.api import Batch, DataSpec, Game, Latent, Player, Variant, param
 from ganbench_gans.params import ConvParams, wrong_size
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class WGANGP(Variant):
     Params = WGANGPParams
     paper = "Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv:1704.00028"
 
-    def unsuitable(self, data: DataSpec, params: Params) -> str | None:
+    def unsuitable(self, data: DataSpec, params: WGANGPParams) -> str | None:
         return wrong_size(data)
 
     def game(self, data: DataSpec, params: WGANGPParams) -> Game:

@@ -1,0 +1,181 @@
+"""Leaderboards in words: what the terminal and the Markdown file both show, and the CSV file repeats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ganbench.contracts import Tables
+from ganbench.report.configurations import labelled
+from ganbench.report.leaderboard import POINTS, Ranking, leaderboards, ranking
+from ganbench.report.words import MISSING, clean, listed, number, seconds
+
+LEGEND = (
+    "± is the half-width of the 95 % Student t interval over n seeds. "
+    "At best: the snapshot with the best ranked score during training, scored again on fresh samples. "
+    "At last: the end of training. Real test images are scored as if they were generated: the bound to reach."
+)
+FAILURES = ("failed", "oom", "timeout", "diverged")
+#: The columns of words; all others hold numbers and are aligned to the right.
+WORDS = ("configuration", "coverage")
+Row = Mapping[Hashable, Any]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard of one dataset as plain text; whoever prints it escapes it."""
+
+    title: str
+    caption: str
+    header: list[str]
+    rows: list[list[str]]
+    real: list[str] | None
+    notes: list[str]
+
+
+def boards(tables: Tables) -> list[Board]:
+    """One board per dataset, in order of name."""
+    table, ranked_by = leaderboards(tables), ranking(tables)
+    return [_board(str(dataset), group, tables, ranked_by) for dataset, group in table.groupby("dataset")]
+
+
+def score(row: Row, metric: str, point: str) -> str:
+    """One score as shown: ``12.35 ± 0.62``; ``*`` marks a mean over fewer seeds than planned.
+
+    The number of seeds stands beside it where it is one, or not that of the row's ranked score.
+    """
+    name = f"{metric}_{point}"
+    mean, n = row[f"{name}_mean"], int(row[f"{name}_n"])
+    if math.isnan(mean):
+        return MISSING
+    mark = "*" if row["row"] == "configuration" and n < row["planned"] else ""
+    count = f" (n={n})" if n == 1 or n != row["n"] else ""
+    return number(mean, row[f"{name}_high"] - mean) + mark + count
+
+
+def coverage(row: Row, metric: str) -> str:
+    """``3/3``, or ``1/3 seeds: 1 failed, 1 diverged``."""
+    n, planned = int(row["n"]), int(row["planned"])
+    if row["row"] == "real":
+        return f"{n:,} images" if n else ""
+    if n == planned:
+        return f"{n}/{planned}"
+    counts = {status: int(count) for count, status in (item.split(" ", 1) for item in row["statuses"].split(", "))}
+    unscored = counts.pop("done", 0) - n
+    others = [f"{count} {status}" for status, count in counts.items() if status != "skipped"]
+    return f"{n}/{planned} seeds: " + ", ".join(others + ([f"{unscored} without {metric}"] if unscored else []))
+
+
+def _board(dataset: str, table: pd.DataFrame, tables: Tables, ranked_by: Ranking) -> Board:
+    rows = table.to_dict("records")
+    shown = [row for row in rows if row["row"] == "configuration" and row["planned"]]
+    real = [row for row in rows if row["row"] == "real"]
+    columns = [(ranked_by.metric, point) for point in POINTS]
+    for metric in ranked_by.directions:
+        if metric != ranked_by.metric and table[f"{metric}_{ranked_by.at}_n"].any():
+            columns.append((metric, ranked_by.at))
+    heads = [f"{metric} {'↓' if ranked_by.directions[metric] == 'lower' else '↑'} {point}" for metric, point in columns]
+    better = "lower" if ranked_by.lower else "higher"
+    return Board(
+        title=clean(f"{dataset}: ranked by {ranked_by.metric} at {ranked_by.at}, {better} is better"),
+        caption=_caption(dataset, tables.datasets),
+        header=["rank", "configuration", *heads, "n", "coverage", "s/cell"],
+        rows=[_texts(row, columns, ranked_by) for row in shown],
+        real=_texts(real[0], columns, ranked_by) if real and any(real[0][f"{m}_best_n"] for m, _ in columns) else None,
+        notes=_notes(dataset, rows, columns, tables, ranked_by),
+    )
+
+
+def _texts(row: Row, columns: list[tuple[str, str]], ranked_by: Ranking) -> list[str]:
+    is_real = row["row"] == "real"
+    return [
+        MISSING if pd.isna(row["rank"]) else str(row["rank"]),
+        row["configuration"],
+        *[score(row, metric, point) for metric, point in columns],
+        "" if is_real else str(row["n"]),
+        coverage(row, ranked_by.metric),
+        "" if is_real else seconds(row["seconds"]),
+    ]
+
+
+def _caption(dataset: str, datasets: pd.DataFrame) -> str:
+    """What is known of the dataset: shape, sizes, how good its classifier is, and why it is not there."""
+    facts = []
+    for record in datasets[datasets["dataset"] == dataset].to_dict("records"):
+        if record["shape"] is not None:
+            facts.append("×".join(str(size) for size in record["shape"]))
+        counts = [f"{record[key]:,.0f} {word}" for key, word in _COUNTS if _is_count(record[key])]
+        facts += counts
+        for name, info in (record["extractors"] or {}).items():
+            if "test_accuracy" in info:
+                facts.append(f"{name} test accuracy {info['test_accuracy']:.4g}")
+        if record["reason"]:
+            facts.append(f"dataset {record['status']}: {record['reason']}")
+    return clean(", ".join(facts))
+
+
+_COUNTS = (("classes", "classes"), ("train", "training images"), ("test", "test images"))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not math.isnan(value) and value > 0
+
+
+def _notes(
+    dataset: str, rows: list[dict[Hashable, Any]], columns: list[tuple[str, str]], tables: Tables, ranked_by: Ranking
+) -> list[str]:
+    """What a reader must know of this board: marks, overlaps, what was unavailable, what was skipped."""
+    shown = [row for row in rows if row["row"] == "configuration" and row["planned"]]
+    notes = []
+    if any(score(row, *column).find("*") >= 0 for row in shown for column in columns):
+        notes.append("* mean over fewer seeds than planned (see coverage)")
+    notes += _overlap(shown, f"{ranked_by.metric}_{ranked_by.at}")
+    notes += [f"{metric}: unavailable: {reason}" for metric, reason in _unavailable(dataset, tables).items()]
+    skipped = [row for row in rows if row["row"] == "configuration" and not row["planned"]]
+    notes += [f"skipped: {row['configuration']}: {row['reason']}" for row in skipped]
+    return [clean(note) for note in notes]
+
+
+def _overlap(rows: list[dict[Hashable, Any]], column: str) -> list[str]:
+    """Which intervals of the ranked score overlap the leader's."""
+    ranked = [row for row in rows if not math.isnan(row[f"{column}_mean"])]
+    notes = []
+    if ranked and not math.isnan(ranked[0][f"{column}_low"]):
+        first = ranked[0]
+        low, high = first[f"{column}_low"], first[f"{column}_high"]
+        near = [row["rank"] for row in ranked[1:] if row[f"{column}_low"] <= high and row[f"{column}_high"] >= low]
+        if near:
+            many = len(near) > 1
+            who = f"intervals of ranks {listed(near)} overlap" if many else f"interval of rank {near[0]} overlaps"
+            notes.append(f"the {who} that of rank 1: these seeds do not settle their order")
+    single = [row["rank"] for row in ranked if row["n"] == 1]
+    if single:
+        notes.append(f"one seed has no interval (rank{'s' if len(single) > 1 else ''} {listed(single)})")
+    return notes
+
+
+def _unavailable(dataset: str, tables: Tables) -> dict[str, str]:
+    """Metric -> why it is unavailable on `dataset`, from its real rows and from its cells."""
+    found: dict[str, dict[str, None]] = {}
+    references = tables.references[(tables.references["dataset"] == dataset) & (tables.references["note"] != "")]
+    pairs = list(zip(references["metric"], references["note"], strict=True))
+    for reasons in tables.cells.loc[tables.cells["dataset"] == dataset, "unavailable"]:
+        pairs += list((reasons or {}).items())
+    for metric, reason in pairs:
+        found.setdefault(metric, {})[clean(reason)] = None
+    return {metric: "; ".join(reasons) for metric, reasons in found.items()}
+
+
+def failures(tables: Tables) -> list[str]:
+    """One line per cell that failed, with its reason, after a line that counts them; empty where none did."""
+    cells = labelled(tables.cells)
+    failed = cells[cells["status"].isin(FAILURES)]
+    lines = [
+        clean(f"{cell['configuration']} on {cell['dataset']}, seed {cell['seed']}: {cell['status']}: {cell['reason']}")
+        for cell in failed.to_dict("records")
+    ]
+    return [f"{len(lines)} cell{'s' if len(lines) > 1 else ''} failed", *lines] if lines else []

@@ -1,0 +1,110 @@
+"""How every plot looks: one colour per variant, safe for the colour-blind, and the same bytes for the same records."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import matplotlib
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from ganbench.report.words import folded
+
+Colour = tuple[float, float, float]
+GREY = "#6b6b6b"
+_DASHES: tuple[Any, ...] = ("", (6, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5), (10, 2))
+_MARKERS = ("o", "s", "^", "D", "v")
+#: The colour-blind palette from its most to its least distinct colours (its brown and pink resemble its orange).
+_ORDER = (0, 1, 2, 4, 9, 3, 8, 7, 5, 6)
+_RC = {
+    **sns.axes_style("whitegrid"),
+    "axes.edgecolor": "#b0b0b0",
+    "axes.titlelocation": "left",
+    "font.size": 10,
+    "grid.color": "#e6e6e6",
+    "legend.frameon": False,
+    "savefig.dpi": 144,
+    # Names are text: a dollar sign in one is no formula.
+    "text.parse_math": False,
+    # Without these an SVG file would differ from run to run.
+    "svg.hashsalt": "ganbench",
+}
+
+
+class Look(NamedTuple):
+    colour: Colour
+    dashes: Any
+    marker: str
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The house style inside the block, the caller's settings untouched outside."""
+    with matplotlib.rc_context(_RC):
+        yield
+
+
+def variant_colours(variants: Sequence[str]) -> dict[str, Colour]:
+    """A colour per variant, by name, so that it is the same in every plot of a run."""
+    names = sorted(set(variants))
+    if len(names) > len(_ORDER):
+        # The colour-blind palette has ten; beyond them evenly spaced hues are the lesser evil to repeating one.
+        return dict(zip(names, sns.color_palette("husl", len(names)), strict=True))
+    palette = sns.color_palette("colorblind")
+    return {name: palette[_ORDER[position]] for position, name in enumerate(names)}
+
+
+def looks(variant_of: Mapping[str, str], colours: Mapping[str, Colour]) -> dict[str, Look]:
+    """Configuration -> how its line looks: its variant's hue, in shades where the variant has several.
+
+    `variant_of` maps the configurations of one plot to their variants.
+    """
+    found = {}
+    for variant in set(variant_of.values()):
+        labels, colour = sorted(label for label in variant_of if variant_of[label] == variant), colours[variant]
+        ends = [sns.utils.set_hls_values(colour, l=lightness) for lightness in (0.15, 0.66)]
+        shades = [colour] if len(labels) == 1 else sns.blend_palette([ends[0], colour, ends[1]], len(labels))
+        for position, (label, shade) in enumerate(zip(labels, shades, strict=True)):
+            kind = position % len(_DASHES)
+            found[label] = Look(shade, _DASHES[kind], _MARKERS[kind])
+    return found
+
+
+def titled(axes: Axes, title: str, explanation: str) -> None:
+    """A title, and below it in grey what the marks mean."""
+    axes.set_title(f"{folded(title, 52)}\n", fontweight="bold", fontsize=12)
+    place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 6), "textcoords": "offset points"}
+    axes.annotate(explanation, **place, fontsize=8.5, color=GREY, va="bottom")
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make one axis logarithmic, with plain numbers, and enough of them when it spans less than a decade."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = sorted(axis.get_view_interval())
+    span = high / low
+    if span > 1e4:
+        axis.set_major_locator(LogLocator(numticks=9))
+    elif span > 1.6:
+        subs = (1.0, 2.0, 5.0) if span > 12 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    else:
+        axis.set_major_locator(MaxNLocator(6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def saved(figure: Figure) -> dict[str, bytes]:
+    """Suffix -> content of the picture as PNG and as SVG; the same bytes for the same picture."""
+    contents = {}
+    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        buffer = io.BytesIO()
+        with drawing():
+            figure.savefig(buffer, format=suffix, metadata=metadata)
+        contents[suffix] = buffer.getvalue()
+    return contents

@@ -1,0 +1,52 @@
+"""The leaderboards on a terminal."""
+
+from __future__ import annotations
+
+import re
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ganbench.contracts import Tables
+from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures
+
+
+def terminal(tables: Tables, console: Console) -> None:
+    """Print one table per dataset, then what failed and why. Names and reasons are never read as markup."""
+    shown = boards(tables)
+    for board in shown:
+        # Not the table's own title and caption: those are no wider than the table.
+        console.print(Text(board.title, style="bold"))
+        if board.caption:
+            console.print(Text(board.caption, style="dim"))
+        console.print()
+        table = _table(board)
+        wanted = console.measure(table, options=console.options.update(width=10_000)).maximum
+        console.print(table if wanted <= console.width else _table(board, stacked=True))
+        console.print()
+        for note in board.notes:
+            console.print(Text(f"  {note}", style="dim"))
+        console.print()
+    if shown:
+        console.print(Text(LEGEND, style="dim"))
+    for number, line in enumerate(failures(tables)):
+        console.print(Text(f"  {line}" if number else f"\n{line}:", style="" if number else "bold red"))
+
+
+def _table(board: Board, *, stacked: bool = False) -> Table:
+    """The table; `stacked` puts the half of an interval below its mean, for narrow terminals."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in board.header:
+        table.add_column(_cell(name, stacked), justify="left" if name in WORDS else "right", overflow="fold")
+    for position, row in enumerate(board.rows):
+        style, is_last = "bold" if row[0] == "1" else "", position == len(board.rows) - 1
+        table.add_row(*[_cell(text, stacked) for text in row], style=style, end_section=is_last)
+    if board.real:
+        table.add_row(*[_cell(text, stacked) for text in board.real], style="italic")
+    return table
+
+
+def _cell(text: str, stacked: bool) -> Text:
+    return Text(re.sub(r" (?=[±↓↑])|(?<=:) ", "\n", text) if stacked else text)

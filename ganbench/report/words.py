@@ -1,0 +1,71 @@
+"""Numbers and names as text: how many digits, and what each format of file must not mistake for its own syntax."""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Sequence
+
+MISSING = "–"
+
+
+def clean(text: object) -> str:
+    """`text` on one line without control characters (a reason may carry a traceback or a terminal escape)."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def number(mean: float, half: float = math.nan) -> str:
+    """``12.35 ± 0.62``: four significant digits of the mean, and the half-width with as many decimals.
+
+    More decimals where the half-width would read as zero, fewer where it would have more than three digits of its own;
+    an en dash for NaN.
+    """
+    if math.isnan(mean):
+        return MISSING
+    size = max(abs(mean), 0.0 if math.isnan(half) else half)
+    if size >= 1e6 or 0 < size < 1e-4:
+        return f"{mean:.3e}" if math.isnan(half) else f"{mean:.3e} ± {half:.1e}"
+    decimals = 3 - _exponent(mean) if mean else 0
+    if half > 0:
+        decimals = min(max(decimals, -_exponent(half)), 2 - _exponent(half))
+    decimals = min(max(decimals, 0), 6)
+    return f"{mean:.{decimals}f}" if math.isnan(half) else f"{mean:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
+
+
+def seconds(value: float) -> str:
+    if math.isnan(value):
+        return MISSING
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def listed(items: Sequence[object]) -> str:
+    """``1``, ``1 and 2``, ``1, 2 and 3``."""
+    texts = [str(item) for item in items]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def short(text: object, length: int = 32) -> str:
+    """`text` or, where it is longer than `length`, its end (that of a path tells most) after an ellipsis."""
+    line = clean(text)
+    return line if len(line) <= length else "…" + line[1 - length :]
+
+
+def folded(text: object, width: int) -> str:
+    """`text` in at most three lines of `width` characters, for a plot, which has only so much room."""
+    return "\n".join(textwrap.wrap(clean(text), width, max_lines=3, placeholder=" …"))
+
+
+def for_csv(text: str) -> str:
+    """`text` such that a spreadsheet takes it for text: what could start a formula gets a leading apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def for_markdown(text: str) -> str:
+    """`text` such that GitHub shows it as it is, inside a table too. An underscore inside a word needs no escape."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)

@@ -1,0 +1,66 @@
+"""Fixtures shared by all tests: a data root of the session's own, tiny plugins, and benchmark files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+# One thread, so that results do not depend on the machine's number of cores; set before torch starts its own.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root that the whole session shares, so that digits are prepared and classified once."""
+    return tmp_path_factory.mktemp("data-root")
+
+
+@pytest.fixture(autouse=True)
+def _own_data_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANBENCH_DATA", str(data_root))
+
+
+@pytest.fixture
+def plugin_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], EntryPoint]:
+    """Make a module from source text and return an entry point of group ``ganbench`` that names it."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(name: str, source: str) -> EntryPoint:
+        module = f"plugin_{name.replace('-', '_')}_{abs(hash(source))}"
+        (tmp_path / f"{module}.py").write_text(source)
+        return EntryPoint(name, module, "ganbench")
+
+    return make
+
+
+MINI = """
+name = "mini"
+seeds = 1
+budget = { generator_updates = 4 }
+evaluate = { times = 2, samples = 100 }
+metrics = ["cs", "fcd"]
+
+[[grid]]
+variants = ["mlp-gan"]
+datasets = ["digits"]
+params.width = 8
+"""
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Callable[..., Path]:
+    """Write a benchmark file: the smallest one, or `text`, with replacements ``old=new`` applied."""
+
+    def write(text: str = MINI, *replacements: tuple[str, str]) -> Path:
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "bench.toml"
+        path.write_text(text)
+        return path
+
+    return write
