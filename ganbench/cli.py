@@ -81,7 +81,7 @@ def run(
     """Train and score every cell of a benchmark FILE that is not done yet.
 
     Run it again to go on after an interruption, to add cells, or to do nothing. Exit codes: 0 all done, 1 a cell
-    failed, 2 bad input, 130 stopped by Ctrl-C.
+    failed, 2 bad input, 130 stopped by Ctrl-C, 143 by SIGTERM.
 
     \b
     Examples:
@@ -89,7 +89,7 @@ def run(
       ganbench run benchmark.toml --only dcgan --only 'wgan*' --jobs 1
       ganbench run studies/mnist-short.toml --device cuda:0 --results /data/results
     """
-    from ganbench.run import Options, choose_device
+    from ganbench.run import Options, Terminated, choose_device
     from ganbench.run import run as run_plan
     from ganbench.view import RunView
 
@@ -102,9 +102,9 @@ def run(
     try:
         with RunView(console) as view:
             outcome = run_plan(plan, source.text, store, options, view, installed())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         console.print(f"stopped; what was done is kept: `ganbench run {file}` goes on from there", highlight=False)
-        sys.exit(130)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
 
     from ganbench import report
 

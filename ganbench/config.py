@@ -40,7 +40,7 @@ class Budget(_Model):
 
     @property
     def amount(self) -> float:
-        return next(iter(self.model_dump(exclude_none=True).values()))  # type: ignore[no-any-return]
+        return next(iter(self.model_dump(exclude_none=True).values()))
 
 
 class Evaluate(_Model):

@@ -110,7 +110,7 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         "seeds": plan.benchmark.seed_list,
     }
     store.create({**outline, "cells": {}} if not (store.root / "run.json").exists() else store.run(), toml)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _terminated)
     try:
         with FileLock(store.root / ".lock", timeout=0):
             _prepare(plan, store, on_unit, device, executor, options, view)
@@ -121,6 +121,14 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         raise UserError(f"another `ganbench run` is at work in {store.root}; wait for it or choose --results") from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the same as Ctrl-C, but for the exit code."""
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def _prepare(

@@ -80,7 +80,7 @@ def test_digits_are_classified_with_97_percent_and_all_features_live(trained, di
     assert right == pytest.approx(classifier.info["test_accuracy"])
     assert features.std(0).min() > 0.01
     assert classifier.info["features"] == 64
-    assert said[0].startswith("training the classifier of digits: up to 20 epochs of 1,198 images, batch 128, early")
+    assert said[0].startswith("training the classifier of digits: up to 20 epochs of 1,198 images, batch 64, early")
 
 
 def test_classifier_is_trained_once_and_then_read(trained):

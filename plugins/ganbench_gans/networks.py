@@ -65,8 +65,7 @@ class Generator(nn.Module):
         features = self.first(self.project(latent).view(-1, *self.start))
         if self.label is not None:
             features = torch.cat([features, self.label(labels)], dim=1)
-        images: Tensor = self.stages(features)
-        return images
+        return self.stages(features)
 
 
 class Discriminator(nn.Module):
@@ -99,8 +98,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.label is not None:
             images = torch.cat([images, self.label(labels)], dim=1)
-        score: Tensor = self.score(self.stages(images).flatten(1)).squeeze(1)
-        return score
+        return self.score(self.stages(images).flatten(1)).squeeze(1)
 
 
 class DenseGenerator(nn.Module):
@@ -120,8 +118,7 @@ class DenseGenerator(nn.Module):
         )
 
     def forward(self, latent: Tensor) -> Tensor:
-        images: Tensor = self.layers(latent).view(-1, *self.shape)
-        return images
+        return self.layers(latent).view(-1, *self.shape)
 
 
 class DenseDiscriminator(nn.Module):
@@ -142,8 +139,7 @@ class DenseDiscriminator(nn.Module):
         hidden = images.flatten(1)
         for layer in self.hidden:
             hidden = layer(hidden).unflatten(1, (-1, self.pieces)).amax(dim=2)
-        score: Tensor = self.score(hidden).squeeze(1)
-        return score
+        return self.score(hidden).squeeze(1)
 
 
 def dcgan_init(*networks: nn.Module) -> None:
@@ -168,8 +164,7 @@ class _LabelMap(nn.Module):
         self.dense = nn.Linear(LABEL_DIM, size * size)
 
     def forward(self, labels: Tensor) -> Tensor:
-        features: Tensor = self.dense(self.embedding(labels)).view(-1, 1, self.size, self.size)
-        return features
+        return self.dense(self.embedding(labels)).view(-1, 1, self.size, self.size)
 
 
 def _norm(kind: str, channels: int) -> list[nn.Module]:
@@ -191,8 +186,7 @@ def gradient_norms(critic: nn.Module, images: Tensor) -> Tensor:
     """Norm of each sample's gradient of the critic's score with respect to its image, over all of C, H, W: N."""
     images = images.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
-    norms: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2, 3))
-    return norms
+    return torch.linalg.vector_norm(gradient, dim=(1, 2, 3))
 
 
 def real_cost(logits: Tensor, smoothing: float = 0.0) -> Tensor:

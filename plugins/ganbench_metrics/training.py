@@ -21,17 +21,18 @@ class Recipe:
     """What, beside the data, decides the weights. `epochs` is the most that early stopping allows."""
 
     epochs: int
+    batch: int = 64
+    learning_rate: float = 3e-3
     seed: int = 0
-    batch: int = 128
-    learning_rate: float = 5e-3
     weight_decay: float = 0.05
     patience: int = 5
 
 
 def recipe(spec: DataSpec, images: int, seed: int = 0) -> Recipe:
     """The default budget: 400,000 grey or 500,000 coloured images seen, in 4 to 20 epochs of `images` images."""
-    seen = 400_000 if spec.channels == 1 else 500_000
-    return Recipe(epochs=min(20, max(4, seen // images)), seed=seed)
+    if spec.channels == 1:
+        return Recipe(min(20, max(4, 400_000 // images)), seed=seed)
+    return Recipe(min(20, max(4, 500_000 // images)), batch=128, learning_rate=5e-3, seed=seed)
 
 
 class Network(nn.Module):
@@ -147,9 +148,11 @@ def evaluate(network: Network, images: Tensor, labels: Tensor, size: int) -> tup
 
 
 def _batches(images: Tensor, labels: Tensor, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in random order; those of 28 pixels or more shifted by up to a tenth, coloured ones mirrored too."""
+    """One epoch in random order; those of 28 pixels or more shifted (grey ones by a pixel, coloured
+    ones by up to a tenth), coloured ones mirrored too.
+    """
     n, channels, height, _ = images.shape
-    reach = height // 10 if height >= 28 else 0
+    reach = 0 if height < 28 else 1 if channels == 1 else height // 10
     order = torch.randperm(n, generator=generator).to(images.device)
     for start in range(0, n, size):
         chosen = order[start : start + size]

@@ -1,0 +1,330 @@
+"""`ganbench run` from end to end, on real digits: what is recorded, what is repeated, what happens when cells fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from conftest import MINI
+from PIL import Image
+
+from ganbench.cli import main
+from ganbench.store import Store, Unit
+
+Toml = Callable[..., Path]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def run(path: Path, results: Path, *options: str) -> Result:
+    return invoke("run", path, "--results", results, *options)
+
+
+def manifests(results: Path, name: str = "mini") -> dict[str, Any]:
+    return {unit.directory.name: unit.manifest for unit in Store(results / name).cells()}
+
+
+def numbers(results: Path, name: str = "mini") -> dict[str, Any]:
+    """Everything in the records that must not depend on when and where a cell ran."""
+    found = {}
+    for unit in Store(results / name).cells():
+        events = [{key: e[key] for key in ("generator_updates", "costs", "metrics")} for e in unit.events()]
+        found[unit.directory.name] = (events, unit.manifest["best"]["metrics"], unit.manifest["last"]["metrics"])
+    return found
+
+
+def test_a_run_records_everything_and_a_second_one_trains_nothing(toml: Toml, results: Path) -> None:
+    path = toml()
+    first = run(path, results)
+    assert first.exit_code == 0, first.output
+    assert "real test images" in first.output
+    assert "1 done; 1 trained now" in first.output
+
+    store = Store(results / "mini")
+    (unit,) = store.cells()
+    manifest = unit.manifest
+    assert manifest["status"] == "done"
+    assert set(manifest["best"]["metrics"]) == {"cs", "fcd"}
+    assert manifest["environment"]["packages"]["torch"]
+    assert {"total", "train", "evaluate"} <= set(manifest["seconds"])
+    assert [event["generator_updates"] for event in unit.events()] == [2, 4]
+    assert sorted(file.name for file in (unit.directory / "samples").iterdir()) == ["00000002.png", "00000004.png"]
+    assert Image.open(unit.sample_sheet(4)).size == (10 * 10 + 2, 10 * 10 + 2)
+    assert unit.snapshot("best").exists()
+    assert unit.snapshot("last").exists()
+    assert not (unit.directory / "progress.json").exists()
+    reference = store.reference("digits").manifest
+    assert reference["extractors"]["classifier"]["test_accuracy"] >= 0.97
+    assert set(reference["real"]) == {"cs", "fcd"}
+    assert (store.root / "leaderboard.csv").exists()
+    assert (store.root / "leaderboard.md").exists()
+    assert len(pd.read_parquet(store.root / "results.parquet")) == 2 * 2 + 2 * 2
+
+    before = {file: file.stat().st_mtime_ns for file in unit.directory.rglob("*") if file.is_file()}
+    second = run(path, results)
+    assert second.exit_code == 0
+    assert "0 trained now" in second.output
+    assert before == {file: file.stat().st_mtime_ns for file in unit.directory.rglob("*") if file.is_file()}
+
+    report = invoke("report", results / "mini")
+    assert report.exit_code == 0, report.output
+    for file in ("curves-digits-fcd.png", "curves-digits-fcd.svg", "comparison-digits.png", "samples-digits.png"):
+        assert (store.root / "report" / file).stat().st_size > 1000
+
+
+def test_the_same_seed_twice_gives_bit_identical_numbers(toml: Toml, tmp_path: Path) -> None:
+    path = toml(MINI, ('["mlp-gan"]', '["mlp-gan", "dcgan", "cgan", "wgan", "wgan-gp"]'))
+    for folder in ("one", "two"):
+        assert run(path, tmp_path / folder).exit_code == 0
+    one, two = numbers(tmp_path / "one"), numbers(tmp_path / "two")
+    assert len(one) == 5
+    assert one == two
+
+
+def test_another_seed_gives_other_numbers(toml: Toml, results: Path) -> None:
+    assert run(toml(MINI, ("seeds = 1", "seeds = [3, 4]")), results).exit_code == 0
+    a, b = numbers(results).values()
+    assert a[0] != b[0]
+
+
+def test_a_metric_added_later_scores_the_saved_generators_and_trains_nothing(toml: Toml, results: Path) -> None:
+    assert run(toml(MINI, ('["cs", "fcd"]', '["fcd"]')), results).exit_code == 0
+    (before,) = manifests(results).values()
+    assert set(before["last"]["metrics"]) == {"fcd"}
+    outcome = run(toml(), results)
+    assert outcome.exit_code == 0, outcome.output
+    assert "0 trained now" in outcome.output
+    (after,) = manifests(results).values()
+    assert set(after["last"]["metrics"]) == set(after["best"]["metrics"]) == {"cs", "fcd"}
+    assert after["last"]["metrics"]["fcd"] == before["last"]["metrics"]["fcd"]
+    assert after["finished"] == before["finished"]
+
+    # Scored again is scored the same: as if it had been measured from the start.
+    fresh = results.parent / "fresh"
+    assert run(toml(), fresh).exit_code == 0
+    (straight,) = manifests(fresh).values()
+    assert straight["best"]["metrics"] == after["best"]["metrics"]
+    assert straight["last"]["metrics"] == after["last"]["metrics"]
+
+
+def test_metrics_without_their_weights_are_unavailable_and_the_rest_goes_on(
+    toml: Toml, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = run(toml(MINI, ('["cs", "fcd"]', '["cs", "fcd", "is", "fid"]')), results)
+    assert outcome.exit_code == 0, outcome.output
+    assert "fid is unavailable on digits" in outcome.output
+    (manifest,) = manifests(results).values()
+    assert set(manifest["unavailable"]) == {"is", "fid"}
+    assert "pt_inception" in manifest["unavailable"]["fid"] or "weights-inception" in manifest["unavailable"]["fid"]
+    assert set(manifest["last"]["metrics"]) == {"cs", "fcd"}
+
+
+def test_a_missing_dataset_fails_its_cells_and_no_others(toml: Toml, results: Path) -> None:
+    outcome = run(toml(MINI, ('["digits"]', '["digits", "npz:/no/such/file.npz"]')), results)
+    assert outcome.exit_code == 1
+    statuses = sorted(manifest["status"] for manifest in manifests(results).values())
+    assert statuses == ["done", "failed"]
+    assert "npz:/no/such/file.npz cannot be used: " in outcome.output
+    assert "1 done, 1 failed" in outcome.output
+
+
+def test_only_trains_what_it_names_and_refuses_what_matches_nothing(toml: Toml, results: Path) -> None:
+    path = toml(MINI, ('["mlp-gan"]', '["mlp-gan", "dcgan"]'))
+    nothing = run(path, results, "--only", "wgan*")
+    assert nothing.exit_code == 2
+    assert "matches no cell; variants and datasets here: dcgan, digits, mlp-gan" in nothing.stderr
+    assert not results.exists()
+    assert run(path, results, "--only", "dc*").exit_code == 0
+    assert [unit.task["variant"] for unit in Store(results / "mini").cells()] == ["dcgan"]
+    planned = invoke("plan", path, "--results", results)
+    assert "2 cells, 1 to train (1 done)" in planned.output
+
+
+def test_a_results_folder_that_cannot_be_written_is_one_sentence(toml: Toml, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    outcome = run(toml(), tmp_path / "file")
+    assert outcome.exit_code == 2
+    assert "cannot be written" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_a_device_that_is_not_there_is_one_sentence(toml: Toml, results: Path) -> None:
+    outcome = run(toml(), results, "--device", "cuda:7")
+    assert outcome.exit_code == 2
+    assert "device 'cuda:7' is not there" in outcome.stderr
+    assert not results.exists()
+
+
+def test_a_cell_can_be_run_by_hand_from_its_directory(toml: Toml, results: Path, tmp_path: Path) -> None:
+    assert run(toml(), results).exit_code == 0
+    (unit,) = Store(results / "mini").cells()
+    before = numbers(results)
+    unit.update(status="interrupted")
+    command = [sys.executable, "-m", "ganbench.worker", str(unit.directory)]
+    outcome = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert outcome.returncode == 0, outcome.stderr
+    assert unit.manifest["attempt"] == 2
+    assert unit.manifest["last"]["metrics"] == pytest.approx(next(iter(before.values()))[2])
+    wrong = subprocess.run([*command[:-1], str(tmp_path)], capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert "it is not the directory of a cell" in wrong.stderr
+
+
+# --- cells that go wrong: variants of a third party, installed as a distribution of its own ----------------------------
+
+ACME = '''
+import os, signal, sys
+from ganbench.api import hookimpl
+from ganbench_gans.mlp_gan import MLPGAN
+
+@hookimpl
+def register_variants(register):
+    for name in ("raises", "nan", "exits", "killed", "gpu-oom", "host-oom", "slow"):
+        register(name, f"acme:{name.title().replace('-', '')}")
+
+def spoiled(spoil):
+    class Spoiled(MLPGAN):
+        """A game that goes wrong in its third turn."""
+        def game(self, data, params):
+            game = super().game(data, params)
+            critic, turns = game.players[0], []
+            original = critic.cost
+            def cost(batch):
+                turns.append(1)
+                value = original(batch)
+                return spoil(value) if len(turns) == 3 else value
+            critic.cost = cost
+            return game
+    return Spoiled
+
+def fail(error):
+    raise error
+
+def out_of_memory(value):
+    import torch
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB")
+
+Raises = spoiled(lambda value: fail(RuntimeError("the moon is full")))
+Nan = spoiled(lambda value: value * float("nan"))
+Exits = spoiled(lambda value: os._exit(7))
+Killed = spoiled(lambda value: os.kill(os.getpid(), signal.SIGSEGV) or value)
+GpuOom = spoiled(out_of_memory)
+HostOom = spoiled(lambda value: fail(MemoryError()))
+Slow = spoiled(lambda value: __import__("time").sleep(60) or value)
+'''
+
+
+@pytest.fixture
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An environment in which the distribution ``acme`` is installed, and a broken one beside it."""
+    site = tmp_path / "site"
+    for name, source in {"acme": ACME, "broken": "import no_such_module"}.items():
+        info = site / f"{name}-1.2.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[ganbench]\n{name} = {name}\n")
+        (site / f"{name}.py").write_text(source)
+    return {**os.environ, "PYTHONPATH": str(site)}
+
+
+def ganbench(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ganbench.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+
+def test_what_goes_wrong_in_a_cell_is_recorded_and_the_others_go_on(
+    acme: dict[str, str], toml: Toml, results: Path
+) -> None:
+    names = ["raises", "nan", "exits", "killed", "gpu-oom", "host-oom"]
+    variants = json.dumps(["mlp-gan", *names])
+    path = toml(MINI, ('["mlp-gan"]', variants))
+    outcome = ganbench(acme, "run", path, "--results", results)
+    assert outcome.returncode == 1, outcome.stderr
+    units = {unit.task["variant"]: unit for unit in Store(results / "mini").cells()}
+    found = {name: (unit.status, unit.manifest["reason"]) for name, unit in units.items()}
+    assert found["mlp-gan"] == ("done", "")
+    assert found["raises"] == ("failed", "RuntimeError: the moon is full")
+    assert "the moon is full" in units["raises"].log.read_text()
+    assert "Traceback" in units["raises"].log.read_text()
+    assert found["nan"] == ("diverged", "the cost of the discriminator is not finite at its turn 3")
+    assert found["exits"][0] == "failed"
+    assert "exit code 7" in found["exits"][1]
+    assert found["killed"][0] == "failed"
+    assert "SIGSEGV" in found["killed"][1]
+    assert found["gpu-oom"] == ("oom", "CUDA out of memory. Tried to allocate 80 GiB")
+    assert found["host-oom"] == ("oom", "out of memory")
+    for name in names:
+        assert f"{name} on digits, seed 0: {found[name][0]}" in outcome.stderr
+    tables = Store(results / "mini").tables()
+    assert sorted(tables.cells["status"]) == sorted(status for status, _ in found.values())
+
+    again = ganbench(acme, "run", path, "--results", results)
+    assert again.returncode == 1
+    assert "0 trained now" in again.stdout
+    retried = ganbench(acme, "run", path, "--results", results, "--retry", "--only", "raises")
+    assert "1 trained now" in retried.stdout
+    assert units["raises"].manifest["attempt"] == 2
+
+    listed = ganbench(acme, "plugins")
+    assert listed.returncode == 0
+    assert "acme 1.2" in listed.stdout
+    assert "no_such_module" in listed.stdout
+
+
+def test_a_broken_plugin_beside_a_run_changes_no_number(acme: dict[str, str], toml: Toml, tmp_path: Path) -> None:
+    assert ganbench(acme, "run", toml(), "--results", tmp_path / "with").returncode == 0
+    assert ganbench(dict(os.environ), "run", toml(), "--results", tmp_path / "without").returncode == 0
+    assert numbers(tmp_path / "with") == numbers(tmp_path / "without")
+
+
+def test_fail_fast_stops_at_the_first_failure(acme: dict[str, str], toml: Toml, results: Path) -> None:
+    path = toml(MINI, ('["mlp-gan"]', '["raises"]'), ("seeds = 1", "seeds = 6"))
+    outcome = ganbench(acme, "run", path, "--results", results, "--fail-fast", "--jobs", "1")
+    assert outcome.returncode == 1
+    assert len([m for m in manifests(results).values() if m["status"] == "failed"]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_goes_on_when_run_again(
+    number: signal.Signals, acme: dict[str, str], toml: Toml, results: Path
+) -> None:
+    path = toml(MINI, ('["mlp-gan"]', '["slow"]'))
+    command = [sys.executable, "-m", "ganbench.cli", "run", str(path), "--results", str(results)]
+    process = subprocess.Popen(command, env=acme, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and "running" not in [m["status"] for m in manifests(results).values()]:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == (130 if number == signal.SIGINT else 143), errors
+    assert "goes on from there" in output
+    (unit,) = Store(results / "mini").cells()
+    assert unit.status == "interrupted"
+    planned = ganbench(acme, "plan", path, "--results", results)
+    assert "1 cells, 1 to train (1 interrupted)" in planned.stdout
+
+
+def test_a_torn_last_line_of_events_is_not_read(tmp_path: Path) -> None:
+    unit = Unit(tmp_path)
+    unit.append({"event": "evaluation", "metrics": {"fcd": 1.0}})
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"event": "evaluation", "metr')
+    assert len(unit.events()) == 1
