@@ -98,6 +98,11 @@ class Plan:
         at, metric = self.benchmark.rank.at, self.rank_metric
         return {"metric": metric, "at": at, "direction": self.metric_classes[metric].direction}
 
+    @property
+    def metric_versions(self) -> dict[str, str]:
+        """The protocol version of every metric asked for."""
+        return {name: metric.version for name, metric in self.metric_classes.items()}
+
     def cells(self, fingerprints: Mapping[str, str], device: str = "cpu") -> list[Cell]:
         """Every cell once, seeds outermost, so that each seed's cells together are a whole (smaller) benchmark.
 
@@ -144,7 +149,7 @@ class Plan:
             "precision": self.benchmark.precision,
             "evaluate": identity["evaluate"],
             "rank": self.rank,
-            "metrics": list(self.metrics),
+            "metrics": self.metric_versions,
             "device": device,
             "identity": identity,
         }
@@ -163,7 +168,7 @@ class Plan:
 
     def reference_task(self, chosen: ChosenDataset, device: str) -> dict[str, Any]:
         """The unit of work that prepares a dataset: its arrays, extractors, references and real rows."""
-        return {"unit": "reference", **self._dataset_task(chosen), "metrics": list(self.metrics), "device": device}
+        return {"unit": "reference", **self._dataset_task(chosen), "metrics": self.metric_versions, "device": device}
 
     def _dataset_task(self, chosen: ChosenDataset) -> dict[str, Any]:
         return {

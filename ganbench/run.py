@@ -20,6 +20,7 @@ from ganbench.errors import UserError
 from ganbench.plan import Cell, Plan
 from ganbench.plugins import Plugins
 from ganbench.store import Record, Store, Unit
+from ganbench.worker import lacking
 
 _POLL = 0.1  # seconds between looks at the running units
 _TRIED = ("failed", "oom", "timeout", "diverged")
@@ -182,7 +183,7 @@ def _train(
         if reference["status"] != "done":
             unit.create(cell.task)
             unit.update(status="failed", reason=f"{cell.dataset} cannot be used: {reference.get('reason', '')}")
-        elif unit.status != "done" or set(reference["real"]) - set(unit.manifest["last"]["metrics"]):
+        elif unit.status != "done" or set(reference["real"]) & set(lacking(unit.manifest, cell.task["metrics"])):
             unit.create(cell.task)
             todo.append(unit)
 

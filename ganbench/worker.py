@@ -83,7 +83,7 @@ def _reference(unit: Unit, task: Record) -> Record:
 
     data = _prepare(unit, task)
     evaluator = Evaluator(
-        data, task["metrics"], device=task["device"], root=data_root(), say=lambda message: say(unit, message)
+        data, list(task["metrics"]), device=task["device"], root=data_root(), say=lambda message: say(unit, message)
     )
     test = data.splits["test"]
     write_atomically(unit.directory / "real.png", real_sheet(test.images, test.labels, data.spec.classes))
@@ -137,7 +137,7 @@ def _train(unit: Unit, task: Record) -> Record:
 
     seed, rank = task["seed"], task["rank"]
     times, samples = task["evaluate"]["times"], task["evaluate"]["samples"]
-    data, evaluator, game = _open(unit, task, task["metrics"])
+    data, evaluator, game = _open(unit, task, list(task["metrics"]))
     evaluations: list[Record] = []
     chosen: Record | None = None
     evaluate_seconds = 0.0
@@ -186,6 +186,7 @@ def _train(unit: Unit, task: Record) -> Record:
         "best": {**chosen, "selected_at": chosen["metrics"], "metrics": again},
         "last": evaluations[-1],
         "seconds": {"train": last.seconds, "evaluate": evaluate_seconds},
+        "metric_versions": task["metrics"],
         "unavailable": evaluator.unavailable,
         "extractors": {name: extractor.hash for name, extractor in evaluator.extractors.items()},
         "environment": environment(task["device"]),
@@ -200,6 +201,12 @@ def _preferred(one: dict[str, float], other: dict[str, float], rank: dict[str, s
     return a < b if rank["direction"] == "lower" else a > b
 
 
+def lacking(manifest: Record, metrics: dict[str, str]) -> list[str]:
+    """The metrics that a trained cell has not been scored with, or only with another protocol version."""
+    scored = {name: manifest["metric_versions"][name] for name in manifest["last"]["metrics"]}
+    return [name for name, version in metrics.items() if scored.get(name) != version]
+
+
 def _rescore(unit: Unit, task: Record) -> int:
     """Add the metrics that a trained cell lacks to its best and its last generator; training is not repeated."""
     from ganbench.evaluate import load_snapshot
@@ -208,8 +215,7 @@ def _rescore(unit: Unit, task: Record) -> int:
     manifest = unit.manifest
     finals = {which: manifest[which] for which in ("best", "last")}
     try:
-        missing = [name for name in task["metrics"] if name not in finals["last"]["metrics"]]
-        _, evaluator, game = _open(unit, task, missing)
+        _, evaluator, game = _open(unit, task, lacking(manifest, task["metrics"]))
         for which, final in finals.items():
             load_snapshot(game, unit.snapshot("best" if which == "best" else "last"))
             with evaluating(game):
@@ -222,7 +228,9 @@ def _rescore(unit: Unit, task: Record) -> int:
         return 1
     hashes = {name: extractor.hash for name, extractor in evaluator.extractors.items()}
     extractors = {**manifest["extractors"], **hashes}
-    unit.update(**finals, unavailable=evaluator.unavailable, extractors=extractors, reason="")
+    unit.update(
+        **finals, metric_versions=task["metrics"], unavailable=evaluator.unavailable, extractors=extractors, reason=""
+    )
     unit.progress({})
     return 0
 

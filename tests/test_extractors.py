@@ -40,7 +40,7 @@ def source(cache, images, labels, classes=10, said=None, device="cpu", name="dig
         which: Split(images[part], None if labels is None else labels[part])
         for which, part in zip(("train", "test"), parts, strict=True)
     }
-    spec = DataSpec(images.shape[1:], classes, "labelled" if classes else "unlabelled")
+    spec = DataSpec(images.shape[1:], classes)
     said = [] if said is None else said
     return ExtractorData(name, spec, splits, "fingerprint", device, cache, said.append)
 

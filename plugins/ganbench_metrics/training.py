@@ -148,9 +148,7 @@ def evaluate(network: Network, images: Tensor, labels: Tensor, size: int) -> tup
 
 
 def _batches(images: Tensor, labels: Tensor, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in random order; those of 28 pixels or more shifted (grey ones by a pixel, coloured
-    ones by up to a tenth), coloured ones mirrored too.
-    """
+    """One epoch in random order, with images of 28 pixels or more shifted and coloured ones mirrored at random."""
     n, channels, height, _ = images.shape
     reach = 0 if height < 28 else 1 if channels == 1 else height // 10
     order = torch.randperm(n, generator=generator).to(images.device)
