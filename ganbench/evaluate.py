@@ -74,7 +74,8 @@ class Evaluator:
         say: Callable[[str], None],
     ) -> dict[str, Tensor]:
         """The train split's side of a metric, from the cache when there by the hash of all that determines it."""
-        identity = [component.id, metric.version, extractor.hash if extractor else "", data.fingerprint, "train"]
+        seen_by = [extractor.version, extractor.hash] if extractor else []
+        identity = [component.id, metric.version, seen_by, data.fingerprint, "train"]
         path = cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.safetensors"
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):

@@ -48,6 +48,8 @@ class ProcessExecutor(Executor):
         self._gpus = _gpus(device)
         self._slots = jobs or len(self._gpus) or cores()
         self._threads = max(1, cores() // self._slots)
+        # Threads that wait for each other without spinning: ten times faster when cores are shared with other work.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
         assert isinstance(context, ForkServerContext | SpawnContext)

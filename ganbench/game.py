@@ -128,7 +128,12 @@ class Game:
         return 1 + sum(player.turns - 1 for player in self.players)
 
     @property
-    def generator_updates_per_round(self) -> int:
-        """Turns in one round of the players that control parameters of `generator`."""
+    def generator_players(self) -> list[Player]:
+        """The players that control parameters of `generator`."""
         owned = {id(parameter) for parameter in self.generator.parameters()}
-        return sum(p.turns for p in self.players if any(id(parameter) in owned for parameter in p.parameters()))
+        return [player for player in self.players if any(id(p) in owned for p in player.parameters())]
+
+    @property
+    def generator_updates_per_round(self) -> int:
+        """Turns of these players in one round."""
+        return sum(player.turns for player in self.generator_players)

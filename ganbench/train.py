@@ -73,6 +73,9 @@ def play(
     seats = [Seat(player, device) for player in game.players]
     everyone = {parameter for seat in seats for parameter in seat.parameters}
     average = Average(game.generator, game.ema) if game.ema else None
+    averaged_after = game.generator_players
+    updates_per_round = game.generator_updates_per_round
+    images_per_round = game.batches_per_round * game.batch_size
     moment, evaluated, told = Moment(), 0, 0.0
     started = time.perf_counter()
 
@@ -87,12 +90,12 @@ def play(
                     if turn > 0:
                         batch = batches.next()
                     seat.take_turn(batch, autocast)
-                    if average and seat.owns(game.generator):
+                    if average and seat.player in averaged_after:
                         average.update()
 
             # --- the clock
-            moment.generator_updates = moment.rounds * game.generator_updates_per_round
-            moment.images = moment.rounds * game.batches_per_round * game.batch_size
+            moment.generator_updates = moment.rounds * updates_per_round
+            moment.images = moment.rounds * images_per_round
             moment.epochs = moment.images / len(batches)
             moment.seconds = time.perf_counter() - started
             spent = budget.spent(moment)
@@ -135,10 +138,6 @@ class Seat:
         self.finite_turns = torch.zeros((), dtype=torch.int64, device=device)
         self.turns = 0
         self.turns_at_last_mean = 0
-
-    def owns(self, module: nn.Module) -> bool:
-        """Whether it controls any parameter of `module`."""
-        return any(parameter in self.own for parameter in module.parameters())
 
     def take_turn(self, batch: Batch, autocast: torch.autocast) -> None:
         """One update of the player's parameters."""

@@ -187,7 +187,7 @@ def test_a_cell_can_be_run_by_hand_from_its_directory(toml: Toml, results: Path,
     assert "it is not the directory of a cell" in wrong.stderr
 
 
-# --- cells that go wrong: variants of a third party, installed as a distribution of its own ----------------------------
+# --- cells that go wrong: variants of a third party, installed as a distribution of its own ---------------------------
 
 ACME = '''
 import os, signal, sys

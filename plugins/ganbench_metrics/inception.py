@@ -27,12 +27,6 @@ def weights_path() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / _url().rpartition("/")[2]
 
 
-def find_weights() -> Path | None:
-    """The weights file, or None when it is not there. Looks at the disk only."""
-    path = weights_path()
-    return path if path.is_file() else None
-
-
 class Inception(Extractor):
     """Inception v3 (FID's network of 2015-12-05): pool features (d = 2048) and unbiased logits (K = 1008).
 
@@ -56,6 +50,13 @@ class Inception(Extractor):
             raise Unavailable(f"{path} does not hold torch-fidelity's Inception weights: {error}") from error
         self.network = network.to(data.device)
         self.info = {"weights": path.name, "sha256": self.hash}
+
+    @classmethod
+    def ready(cls) -> tuple[bool, str]:
+        path = weights_path()
+        if path.is_file():
+            return True, f"Inception weights at {path}"
+        return False, f"no Inception weights at {path}; `is` and `fid` need {_url()} there, or {VARIABLE} set to it"
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         from ganbench_metrics.blocks import in_blocks
