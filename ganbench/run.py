@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from ganbench.contracts import Executor
 from ganbench.data import data_root, lookup
 from ganbench.errors import UserError
@@ -110,16 +108,13 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         "evaluate": plan.benchmark.evaluate.model_dump(),
         "seeds": plan.benchmark.seed_list,
     }
-    store.create({**outline, "cells": {}} if not (store.root / "run.json").exists() else store.run(), toml)
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
-        with FileLock(store.root / ".lock", timeout=0):
+        with store.open():
             _prepare(plan, store, on_unit, device, executor, options, view)
             cells = plan.cells(fingerprints(plan), on_unit)
-            store.create({**outline, "cells": {cell.directory: cell.outline() for cell in cells}}, toml)
-            return _train(plan, cells, store, device, executor, options, view, plugins)
-    except Timeout:
-        raise UserError(f"another `ganbench run` is at work in {store.root}; wait for it or choose --results") from None
+            store.plan({**outline, "cells": {cell.directory: cell.outline() for cell in cells}}, toml)
+            return _train(cells, store, device, executor, options, view, plugins)
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -140,10 +135,10 @@ def _prepare(
     for name, chosen in plan.datasets.items():
         unit, task = store.reference(name), plan.reference_task(chosen, on_unit)
         prepared = lookup(name, chosen.dataset, data_root())
-        current = unit.directory.exists() and unit.status == "done" and unit.task == task and prepared is not None
-        if not current or unit.manifest["unavailable"] or unit.manifest["fingerprint"] != prepared.fingerprint:  # type: ignore[union-attr]
-            unit.create(task)
+        fingerprint = prepared.fingerprint if prepared else None
+        if unit.status != "done" or unit.task != task or unit.manifest["fingerprint"] != fingerprint or unit.manifest["unavailable"]:
             todo.append(unit)
+        unit.create(task)
     if todo:
         jobs = min(options.jobs or len(todo), len(todo))
         said: set[str] = set()
@@ -164,7 +159,6 @@ def _prepare(
 
 
 def _train(
-    plan: Plan,
     cells: list[Cell],
     store: Store,
     device: str,
@@ -176,19 +170,24 @@ def _train(
     """Train what is not done, and score again what lacks a metric."""
     chosen = {cell.directory: cell for cell in selected(cells, options.only)}
     todo: list[Unit] = []
+    stopped = False
     for name, cell in chosen.items():
         unit, reference = store.cell(name), store.reference(cell.dataset).manifest
         if cell.skip or (unit.status in _TRIED and not options.retry and unit.task == cell.task):
             continue
         if reference["status"] != "done":
-            unit.create(cell.task)
-            unit.update(status="failed", reason=f"{cell.dataset} cannot be used: {reference.get('reason', '')}")
+            if unit.status != "done":
+                unit.create(cell.task)
+                unit.update(status="failed", reason=f"{cell.dataset} cannot be used: {reference.get('reason', '')}")
+                stopped = options.fail_fast
         elif unit.status != "done" or set(reference["real"]) & set(lacking(unit.manifest, cell.task["metrics"])):
             unit.create(cell.task)
             todo.append(unit)
 
-    outcome = Outcome(trained=sum(unit.status != "done" for unit in todo))
+    if stopped:
+        todo.clear()
 
+    outcome = Outcome(trained=sum(unit.status != "done" for unit in todo))
     seconds = _known_seconds(cells, store)
     todo.sort(key=lambda unit: -seconds.get((unit.task["variant"], unit.task["dataset"]), float("inf")))
     crew = executor(jobs=options.jobs, device=device)

@@ -19,13 +19,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from filelock import FileLock, Timeout
 
 from ganbench.errors import UserError
 
@@ -41,8 +45,14 @@ Record = dict[str, Any]
 
 
 def slug(text: str, length: int = 60) -> str:
-    """`text` as part of a file name: nothing but letters, digits, dots, hyphens and underscores, never leading dots."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:length] or "x"
+    """`text` as part of a file name: nothing but letters, digits, dots, hyphens and underscores, never leading dots.
+
+    Text that had to be changed or cut gets a hash of the original at its end, so that different texts stay different.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")
+    if plain == text and len(text) <= length:
+        return text
+    return f"{plain[: length - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -162,17 +172,31 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def create(self, run: Mapping[str, Any], toml: str) -> None:
-        """Make the directory and write down what is asked of it. Raises `UserError` where it cannot be written."""
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Make the directory and hold its lock. Raises `UserError` where it cannot be written or another run has it."""
         try:
             (self.root / "cells").mkdir(parents=True, exist_ok=True)
             (self.root / "references").mkdir(exist_ok=True)
-            write_atomically(self.root / "benchmark.toml", toml)
-            write_json(self.root / "run.json", {"format": FORMAT, **run})
+            lock = FileLock(self.root / ".lock", timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"another `ganbench run` is at work in {self.root}; wait for it or choose --results"
+            ) from None
         except OSError as error:
             raise UserError(
                 f"results folder {self.root} cannot be written ({error.strerror}); choose another with --results"
             ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def plan(self, run: Mapping[str, Any], toml: str) -> None:
+        """Write down what is asked of this folder: the outline of the run, and the benchmark file itself."""
+        write_atomically(self.root / "benchmark.toml", toml)
+        write_json(self.root / "run.json", {"format": FORMAT, **run})
 
     def run(self) -> Record:
         """What the last run asked for. Raises `UserError` when `root` is not a results folder."""

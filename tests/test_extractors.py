@@ -15,7 +15,7 @@ import pytest
 import torch
 from ganbench_metrics import blocks, inception, training
 from ganbench_metrics.classifier import Classifier
-from ganbench_metrics.inception import Inception, find_weights
+from ganbench_metrics.inception import Inception
 from ganbench_metrics.metrics import FrechetInceptionDistance, InceptionScore
 from sklearn.datasets import load_digits
 from torch import nn
@@ -326,7 +326,9 @@ def test_weights_in_the_hub_folder_are_used_and_grey_images_seen_as_three_equal_
 def test_missing_inception_weights_name_the_file_and_where_to_put_it(monkeypatch, tmp_path, grey):
     monkeypatch.delenv(inception.VARIABLE, raising=False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    assert find_weights() is None
+    good, message = Inception.ready()
+    assert not good
+    assert "no Inception weights at" in message
     with pytest.raises(Unavailable) as raised:
         Inception(grey)
     place = tmp_path / "hub" / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
@@ -341,7 +343,7 @@ def test_damaged_download_of_inception_is_refused_before_it_is_opened(monkeypatc
     path = tmp_path / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
     path.parent.mkdir()
     path.write_bytes(b"half of it")
-    assert find_weights() == path
+    assert Inception.ready() == (True, f"Inception weights at {path}")
     with pytest.raises(Unavailable, match="is damaged"):
         Inception(grey)
 
