@@ -37,7 +37,7 @@ class Evaluator:
     def __init__(
         self, data: Prepared, metrics: list[str], *, device: str, root: Path, say: Callable[[str], None]
     ) -> None:
-        self.spec, self.device = data.spec, device
+        self.device = device
         self.metrics: dict[str, type[Metric]] = {}
         self.extractors: dict[str, Extractor] = {}
         self.references: References = {}
@@ -95,8 +95,11 @@ class Evaluator:
         return Features(images, labels, features, logits)
 
     def score(self, blocks: Iterator[tuple[Tensor, Tensor | None]], samples: int) -> dict[str, float]:
-        """Every metric's value for a stream of `samples` uint8 images; each extractor runs once on each block."""
-        streams = {name: metric(samples) for name, metric in self.metrics.items()}
+        """Every metric's value for a stream of `samples` uint8 images; each extractor runs once on each block.
+
+        Metrics that need more samples are left out.
+        """
+        streams = {name: cls(samples) for name, cls in self.metrics.items() if cls.minimum_samples <= samples}
         for images, labels in blocks:
             seen = {name: self._features(extractor, images, labels) for name, extractor in self.extractors.items()}
             plain = Features(images, labels)
@@ -144,13 +147,14 @@ def real_blocks(split: Split, device: str) -> Iterator[tuple[Tensor, Tensor | No
 
 
 def real_rows(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, Any]]:
-    """Every metric's value for the real test split, as if it had been generated: what a perfect generator reaches."""
+    """Every metric's value for the real test split, as if it had been generated: what a perfect generator reaches.
+
+    Metrics that need more images than the split has are left out.
+    """
     test = data.splits["test"]
     count = len(test.images)
-    return {
-        name: {"value": value, "samples": count}
-        for name, value in evaluator.score(real_blocks(test, device=evaluator.device), count).items()
-    }
+    scores = evaluator.score(real_blocks(test, device=evaluator.device), count)
+    return {name: {"value": value, "samples": count} for name, value in scores.items()}
 
 
 def save_snapshot(game: Game, path: Path) -> None:

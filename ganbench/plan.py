@@ -191,6 +191,12 @@ def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
         component = _find(plugins, source, "metrics", name, ("metrics",))
         metrics[plugins.name(component)] = component
     classes: dict[str, type[Metric]] = {name: component.load() for name, component in metrics.items()}
+    for name, metric in classes.items():
+        if benchmark.evaluate.samples < metric.minimum_samples:
+            wanted = (
+                f"evaluate.samples = {benchmark.evaluate.samples} is too few: {name} needs {metric.minimum_samples}"
+            )
+            raise source.error(wanted, ("evaluate", "samples"))
     datasets: dict[str, ChosenDataset] = {}
     rows: list[Row] = []
     for number, grid in enumerate(benchmark.grid):

@@ -40,7 +40,7 @@ class View(Protocol):
     """Who watches a run: a live display, or plain lines."""
 
     def note(self, message: str) -> None: ...
-    def started(self, total: int, done: int, slots: int) -> None: ...
+    def started(self, total: int, done: int) -> None: ...
     def running(self, units: Mapping[str, Record]) -> None: ...
     def finished(self, cell: Cell, manifest: Record) -> None: ...
 
@@ -136,9 +136,12 @@ def _prepare(
         unit, task = store.reference(name), plan.reference_task(chosen, on_unit)
         prepared = lookup(name, chosen.dataset, data_root())
         fingerprint = prepared.fingerprint if prepared else None
-        if unit.status != "done" or unit.task != task or unit.manifest["fingerprint"] != fingerprint or unit.manifest["unavailable"]:
+        manifest = unit.manifest
+        ready = manifest["status"] == "done" and unit.task == task and manifest["fingerprint"] == fingerprint
+        # What was unavailable may no longer be: weights may have been put in place.
+        if not ready or manifest["unavailable"]:
+            unit.create(task)
             todo.append(unit)
-        unit.create(task)
     if todo:
         jobs = min(options.jobs or len(todo), len(todo))
         said: set[str] = set()
@@ -180,7 +183,7 @@ def _train(
                 unit.create(cell.task)
                 unit.update(status="failed", reason=f"{cell.dataset} cannot be used: {reference.get('reason', '')}")
                 stopped = options.fail_fast
-        elif unit.status != "done" or set(reference["real"]) & set(lacking(unit.manifest, cell.task["metrics"])):
+        elif unit.status != "done" or set(lacking(unit.manifest, cell.task["metrics"])) - set(reference["unavailable"]):
             unit.create(cell.task)
             todo.append(unit)
 
@@ -191,7 +194,7 @@ def _train(
     seconds = _known_seconds(cells, store)
     todo.sort(key=lambda unit: -seconds.get((unit.task["variant"], unit.task["dataset"]), float("inf")))
     crew = executor(jobs=options.jobs, device=device)
-    view.started(len(chosen), len(chosen) - len(todo), crew.slots)
+    view.started(len(chosen), len(chosen) - len(todo))
     plugins.notify("run_started", folder=store.root, cells=len(todo))
 
     def ended(unit: Unit) -> bool:

@@ -37,9 +37,7 @@ class RunView(AbstractContextManager["RunView"]):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.rank = ""
         self._total = self._finished = 0
-        self._slots = 1
         self._elapsed: dict[str, float] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -66,8 +64,8 @@ class RunView(AbstractContextManager["RunView"]):
     def note(self, message: str) -> None:
         self.console.print(escape(message), highlight=False, soft_wrap=True)
 
-    def started(self, total: int, done: int, slots: int) -> None:
-        self._total, self._finished, self._slots = total, done, slots
+    def started(self, total: int, done: int) -> None:
+        self._total, self._finished = total, done
         self._began = time.perf_counter()
         self._overall = self._progress.add_task(f"{done}/{total} cells", total=total, completed=done, facts="")
         if done:

@@ -49,6 +49,7 @@ MISTAKES = {
     "empty list of variants": (('["mlp-gan"]', "[]"), "grid.variants = [] is not admissible", 9),
     "negative budget": (("generator_updates = 4", "generator_updates = -4"), "should be greater than 0", 4),
     "two budgets": (("generator_updates = 4", "epochs = 1, images = 3"), "budget takes exactly one of", 4),
+    "too few samples": (("samples = 100", "samples = 1"), "evaluate.samples = 1 is not admissible", 5),
     "a seed twice": (("seeds = 1", "seeds = [1, 2, 1]"), "seed 1 is there twice", 3),
     "no seeds": (("seeds = 1", "seeds = 0"), "seeds is empty", 3),
     "a name that is a path": (('"mini"', '"../mini"'), "not a folder name", 2),
@@ -159,3 +160,12 @@ def test_a_cell_that_makes_no_sense_is_a_planned_skip(toml: Toml, tmp_path: Path
     assert outcome.exit_code == 0, outcome.output
     assert outcome.output.count("skipped: a conditional GAN needs labelled data") == 2
     assert "4 cells, 2 to train (2 skipped)" in outcome.output
+
+
+def test_fewer_samples_than_a_metric_needs_is_a_mistake(toml: Toml) -> None:
+    from conftest import MINI
+
+    path = toml(MINI, ("samples = 100", "samples = 9"), ('["cs", "fcd"]', '["is", "fcd"]'))
+    outcome = CliRunner().invoke(main, ["plan", str(path)])
+    assert outcome.exit_code == 2
+    assert "line 5: evaluate.samples = 9 is too few: is needs 20" in outcome.stderr

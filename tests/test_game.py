@@ -174,6 +174,36 @@ def test_the_costs_are_those_of_the_records(name: str) -> None:
     assert run(make(name, lr=5e-3), amount=10)[-1].costs == pytest.approx(GOLDEN[name], rel=2e-3, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_plays_in_bf16(name: str) -> None:
+    game = make(name)
+    assert all(math.isfinite(cost) for cost in run(game, precision="bf16")[-1].costs.values())
+    assert all(parameter.dtype == torch.float32 for parameter in game.generator.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_plays_on_a_gpu(name: str, precision: str) -> None:
+    with torch.device("cuda"):
+        game = make(name)
+    rng = np.random.default_rng(0)
+    split = Split(rng.integers(0, 256, (40, 1, 8, 8), dtype=np.uint8), np.arange(40) % 10)
+    seen: list[Moment] = []
+    play(
+        game,
+        Batches(split, 8, device="cuda", seed=0),
+        Budget("generator_updates", 4),
+        evaluations=1,
+        evaluate=lambda m: seen.append(m),
+        precision=precision,  # type: ignore[arg-type]
+    )
+    assert all(math.isfinite(cost) for cost in seen[0].costs.values())
+    with evaluating(game):
+        assert game.sample(3, torch.arange(3, device="cuda") if game.conditional else None).is_cuda
+
+
 def test_weights_are_clipped_after_every_critic_turn() -> None:
     game = make("wgan", clip=0.02)
     run(game)

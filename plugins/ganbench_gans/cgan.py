@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ganbench.api import Batch, DataSpec, Game, Latent, Player, Variant
+from ganbench.api import Batch, DataSpec, Game, Latent, Player, Variant, param
 from ganbench_gans.dcgan import DCGANParams
 from ganbench_gans.params import wrong_size
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+@dataclass(frozen=True)
+class CGANParams(DCGANParams):
+    """DCGAN's parameters, with the values of the CGAN paper's experiment on MNIST (its section 4.1)."""
+
+    batch_size: int = param(64, "images per minibatch", symbol="BS", min=2, max=8192, paper=100)
+    latent_dim: int = param(64, "dimension of the latent vectors", symbol="LDIM", min=1, max=4096, paper=100)
+    optimizer: str = param(
+        "adam", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"), paper="sgd"
+    )
+    lr: float = param(2e-4, "step size of both players", symbol="η", min=1e-8, max=1.0, paper=0.1)
+    momentum: float = param(0.0, "momentum of SGD and RMSprop", symbol="MOM", min=0.0, max=0.9999, paper=0.5)
 
 
 class CGAN(Variant):
@@ -19,15 +33,15 @@ class CGAN(Variant):
     of the discriminator's input. Generated images take the labels of the current real batch.
     """
 
-    Params = DCGANParams
+    Params = CGANParams
     paper = "Mirza & Osindero 2014, Conditional Generative Adversarial Nets, arXiv:1411.1784"
 
-    def unsuitable(self, data: DataSpec, params: DCGANParams) -> str | None:
+    def unsuitable(self, data: DataSpec, params: CGANParams) -> str | None:
         if data.classes < 2:
             return "a conditional GAN needs labelled data of at least two classes"
         return wrong_size(data)
 
-    def game(self, data: DataSpec, params: DCGANParams) -> Game:
+    def game(self, data: DataSpec, params: CGANParams) -> Game:
         from ganbench_gans.networks import Discriminator, Generator, dcgan_init, fake_cost, real_cost
 
         generator = Generator(

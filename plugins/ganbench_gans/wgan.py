@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class WGANParams(ConvParams):
     batch_size: int = param(64, "images per minibatch", symbol="BS", min=2, max=8192, paper=64)
+    latent_dim: int = param(64, "dimension of the latent vectors", symbol="LDIM", min=1, max=4096, paper=100)
     optimizer: str = param(
         "rmsprop", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"), paper="rmsprop"
     )

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class WGANGPParams(ConvParams):
     batch_size: int = param(64, "images per minibatch", symbol="BS", min=2, max=8192, paper=64)
     latent_dim: int = param(64, "dimension of the latent vectors", symbol="LDIM", min=1, max=4096, paper=128)
+    optimizer: str = param(
+        "adam", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"), paper="adam"
+    )
     lr: float = param(2e-4, "step size of both players", symbol="η", min=1e-8, max=1.0, paper=1e-4)
     beta1: float = param(0.0, "Adam's decay of the mean gradient", symbol="β1", min=0.0, max=0.9999, paper=0.0)
     beta2: float = param(0.9, "Adam's decay of the squared gradient", symbol="β2", min=0.0, max=0.999999, paper=0.9)
@@ -50,7 +53,7 @@ class WGANGP(Variant):
 
         def critic_cost(batch: Batch) -> Tensor:
             real, fake = batch.images, generator(latent(len(batch)))
-            between = torch.lerp(fake, real, torch.rand(len(batch), 1, 1, 1, device=real.device))
+            between = fake + torch.rand(len(batch), 1, 1, 1, device=real.device) * (real - fake)
             penalty = (gradient_norms(critic, between) - 1).square().mean()
             return critic(fake).mean() - critic(real).mean() + params.gp_weight * penalty
 
