@@ -21,6 +21,7 @@ from PIL import Image
 
 from ganbench import data
 from ganbench.api import Dataset, DatasetError, DataSpec, Split, UserError
+from ganbench.plugins import installed
 
 DIGITS = "b12db904e451b882d54085500dfcbc33ce9f00480c24a9f02fbf31c7e6c9d6d9"
 
@@ -214,8 +215,8 @@ def test_digits_have_the_same_share_of_each_class_in_train_and_test(tmp_path):
 
 
 def test_a_dataset_that_takes_no_argument_says_so():
-    with pytest.raises(UserError, match="digits:x"):
-        Digits("x").spec()
+    with pytest.raises(UserError, match="takes nothing after a colon, not 'digits:x'"):
+        installed().dataset("digits:x")
 
 
 def test_looking_up_imports_neither_torch_nor_scikit_learn():
@@ -243,7 +244,7 @@ def test_npz_takes_any_order_of_axes(tmp_path, shape, channels):
 def test_npz_with_images_only_is_unlabelled(tmp_path):
     path = write_npz(tmp_path / "own.npz", x_train=pixels(20, 9, 9), x_test=pixels(4, 9, 9))
     prepared = data.prepare("npz", Npz(str(path)), tmp_path)
-    assert prepared.spec == DataSpec((1, 9, 9), 0, "unlabelled")
+    assert prepared.spec == DataSpec((1, 9, 9), 0)
     assert prepared.counts == {"train": 20, "test": 4}
     assert prepared.splits["train"].labels is None
 
@@ -288,7 +289,7 @@ def test_missing_npz_is_named(tmp_path):
     path = tmp_path / "nowhere.npz"
     assert str(path) in refusal(Npz(str(path)).spec)
     with pytest.raises(UserError, match="npz:PATH"):
-        Npz().spec()
+        installed().dataset("npz")
 
 
 def test_changed_npz_is_prepared_anew(tmp_path):

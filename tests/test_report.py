@@ -81,7 +81,8 @@ class Records:
         return unit.directory
 
     def written(self) -> Store:
-        self.store.create(self.run, "")
+        with self.store.open():
+            self.store.plan(self.run, "")
         return self.store
 
 
