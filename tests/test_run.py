@@ -307,7 +307,15 @@ def test_an_interrupted_run_says_so_and_goes_on_when_run_again(
 ) -> None:
     path = toml(MINI, ('["mlp-gan"]', '["slow"]'))
     command = [sys.executable, "-m", "ganbench.cli", "run", str(path), "--results", str(results)]
-    process = subprocess.Popen(command, env=acme, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=acme,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background has them ignore SIGINT, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and "running" not in [m["status"] for m in manifests(results).values()]:
         time.sleep(0.1)
