@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -64,3 +66,19 @@ def toml(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def install(site: Path, name: str, source: str) -> dict[str, str]:
+    """Put a distribution of one module and its entry point into `site`; the environment in which it is installed."""
+    info = site / f"{name}-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[ganbench]\n{name} = ganbench_{name}\n")
+    (site / f"ganbench_{name}.py").write_text(source)
+    return {**os.environ, "PYTHONPATH": str(site)}
+
+
+def ganbench(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "ganbench.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)

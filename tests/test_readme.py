@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import MINI
+from conftest import MINI, ganbench, install
 
 from ganbench.store import Store
 
@@ -18,21 +15,6 @@ ROOT = Path(__file__).parent.parent
 
 def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-
-
-def install(site: Path, name: str, source: str) -> dict[str, str]:
-    """Put a distribution of one module and its entry point into `site`; the environment in which it is installed."""
-    info = site / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[ganbench]\n{name} = ganbench_{name}\n")
-    (site / f"ganbench_{name}.py").write_text(source)
-    return {**os.environ, "PYTHONPATH": str(site)}
-
-
-def ganbench(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ganbench.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
 def test_the_readmes_variant_runs_and_learns(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from conftest import MINI
+from conftest import MINI, ganbench, install
 from PIL import Image
 
 from ganbench.cli import main
@@ -197,7 +197,7 @@ from ganbench_gans.mlp_gan import MLPGAN
 @hookimpl
 def register_variants(register):
     for name in ("raises", "nan", "exits", "killed", "gpu-oom", "host-oom", "slow"):
-        register(name, f"acme:{name.title().replace('-', '')}")
+        register(name, f"ganbench_acme:{name.title().replace('-', '')}")
 
 def spoiled(spoil):
     class Spoiled(MLPGAN):
@@ -234,19 +234,8 @@ Slow = spoiled(lambda value: __import__("time").sleep(60) or value)
 @pytest.fixture
 def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An environment in which the distribution ``acme`` is installed, and a broken one beside it."""
-    site = tmp_path / "site"
-    for name, source in {"acme": ACME, "broken": "import no_such_module"}.items():
-        info = site / f"{name}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[ganbench]\n{name} = {name}\n")
-        (site / f"{name}.py").write_text(source)
-    return {**os.environ, "PYTHONPATH": str(site)}
-
-
-def ganbench(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ganbench.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    install(tmp_path / "site", "broken", "import no_such_module")
+    return install(tmp_path / "site", "acme", ACME)
 
 
 def test_what_goes_wrong_in_a_cell_is_recorded_and_the_others_go_on(
