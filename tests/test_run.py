@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
@@ -134,6 +135,21 @@ def test_metrics_without_their_weights_are_unavailable_and_the_rest_goes_on(
     assert set(manifest["unavailable"]) == {"is", "fid"}
     assert "pt_inception" in manifest["unavailable"]["fid"] or "weights-inception" in manifest["unavailable"]["fid"]
     assert set(manifest["last"]["metrics"]) == {"cs", "fcd"}
+
+
+def test_unlabelled_images_are_trained_on_and_what_needs_labels_is_unavailable(
+    toml: Toml, results: Path, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "plain.npz", x_train=images)
+    outcome = run(toml(MINI, ('"digits"', f'"npz:{tmp_path}/plain.npz"')), results)
+    assert outcome.exit_code == 0, outcome.output
+    (manifest,) = manifests(results).values()
+    assert manifest["status"] == "done"
+    assert set(manifest["unavailable"]) == {"cs", "fcd"}
+    # Without the ranked metric nothing can be chosen by it: the last snapshot stands for the best.
+    assert manifest["best"]["generator_updates"] == manifest["last"]["generator_updates"] == 4
+    assert invoke("report", results / "mini").exit_code == 0
 
 
 def test_a_missing_dataset_fails_its_cells_and_no_others(toml: Toml, results: Path) -> None:
