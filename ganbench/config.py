@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ganbench.errors import UserError, did_you_mean
 
+DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
 Scalar = bool | int | float | str
 Location = tuple[int | str, ...]
 
@@ -90,7 +91,7 @@ class Benchmark(_Model):
     metrics: list[str] = Field(["cs", "fcd"], min_length=1)
     evaluate: Evaluate = Evaluate()
     rank: Rank = Rank()
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = Field("auto", pattern=DEVICE)
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     grid: list[Grid] = Field(min_length=1)
 
@@ -125,9 +126,9 @@ class Source:
         self.path = path
         self.text = text
 
-    def error(self, message: str, location: Location = ()) -> UserError:
-        """A `UserError` that begins with the file and, where it can be told, the line."""
-        line = self.line(location)
+    def error(self, message: str, location: Location = (), value: str = "") -> UserError:
+        """A `UserError` that begins with the file and, where it can be told, the line (of `value` in a list)."""
+        line = self.line_of_value(value, location) if value else self.line(location)
         return UserError(f"{self.path}{f', line {line}' if line else ''}: {message}")
 
     def line(self, location: Location) -> int | None:

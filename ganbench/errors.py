@@ -14,6 +14,14 @@ class UserError(GanbenchError):
     """Bad input (a file, a name, an option). The command line prints it and exits with code 2."""
 
 
+class ParamError(UserError):
+    """A parameter that does not exist or a value it does not take; `name` says which."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class Unavailable(GanbenchError):
     """Something a metric needs cannot be had here (weights, labels); the rest of the run goes on."""
 

@@ -64,6 +64,11 @@ class Evaluator:
         labels = data.splits["train"].labels
         self.frequencies = None if labels is None else torch.bincount(torch.tensor(labels), minlength=data.spec.classes)
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The hash of the exact weights of every extractor in use."""
+        return {name: extractor.hash for name, extractor in self.extractors.items()}
+
     def _reference(
         self,
         component: Component,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import sys
@@ -95,8 +94,9 @@ def _work(directory: Path, threads: int, gpu: str) -> None:
     log = os.open(Unit(directory).log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    worker = importlib.import_module("ganbench.worker")
-    sys.exit(worker.run_in_this_process(directory, threads))
+    from ganbench.worker import run_in_this_process
+
+    sys.exit(run_in_this_process(directory, threads))
 
 
 def _gpus(device: str) -> list[str]:

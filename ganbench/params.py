@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
-from ganbench.errors import UserError, did_you_mean
+from ganbench.errors import ParamError, did_you_mean
 
 Value = int | float | bool | str
 
@@ -71,16 +71,17 @@ class Params:
     def resolve(cls, values: Mapping[str, Any], *, owner: str = "") -> Self:
         """Defaults overridden by `values`, each checked for name, type and range.
 
-        Raises `UserError` naming the parameter, what is wrong with it, its range and the paper's value.
+        Raises `ParamError` naming the parameter, what is wrong with it, its range and the paper's value.
         """
         fields, of = cls.fields(), f" of {owner}" if owner else ""
         checked = {}
         for name, value in values.items():
             if name not in fields:
                 known = ", ".join(fields) or "none"
-                raise UserError(f"unknown parameter {name!r}{of}{did_you_mean(name, fields)} (known: {known})")
+                unknown = f"unknown parameter {name!r}{of}{did_you_mean(name, fields)} (known: {known})"
+                raise ParamError(name, unknown)
             kind, default, info = fields[name]
-            checked[name] = _check(name + of, value, kind, default, info)
+            checked[name] = _check(name, of, value, kind, default, info)
         return cls(**checked)
 
     def to_dict(self) -> dict[str, Value]:
@@ -88,8 +89,8 @@ class Params:
         return dataclasses.asdict(self)
 
 
-def _check(name: str, value: Any, kind: type, default: Any, info: Info) -> Value:
-    """`value` as `kind`, or a `UserError`. An integer is taken where a float is wanted, never the reverse."""
+def _check(name: str, of: str, value: Any, kind: type, default: Any, info: Info) -> Value:
+    """`value` as `kind`, or a `ParamError`. An integer is taken where a float is wanted, never the reverse."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
@@ -103,4 +104,4 @@ def _check(name: str, value: Any, kind: type, default: Any, info: Info) -> Value
         return typing.cast(Value, value)
     wanted = info.range if info.choices else f"{kind.__name__}, {info.range}"
     paper = f"; the paper uses {info.paper!r}" if info.paper is not None else ""
-    raise UserError(f"{name} = {value!r} is not admissible: it takes {wanted} (default {default!r}{paper})")
+    raise ParamError(name, f"{name}{of} = {value!r} is not admissible: it takes {wanted} (default {default!r}{paper})")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ganbench.config import Benchmark, DatasetEntry, Grid, Source
 from ganbench.contracts import Dataset, DataSpec, Metric, Variant
-from ganbench.errors import DatasetError, UserError
+from ganbench.errors import DatasetError, ParamError, UserError
 from ganbench.params import Params, Value
 from ganbench.plugins import Component, Plugins
 from ganbench.store import slug
@@ -229,8 +229,7 @@ def _find(plugins: Plugins, source: Source, kind: str, name: str, location: tupl
     try:
         return plugins.find(kind, name)
     except UserError as error:
-        line = source.line_of_value(name, location)
-        raise UserError(f"{source.path}{f', line {line}' if line else ''}: {error}") from None
+        raise source.error(str(error), location, name) from None
 
 
 def _dataset(plugins: Plugins, source: Source, number: int, entry: str | DatasetEntry) -> ChosenDataset:
@@ -256,9 +255,6 @@ def _params(
 ) -> Params:
     try:
         return variant.Params.resolve(overrides, owner=component.name)
-    except UserError as error:
-        text = str(error)
-        wrong = next((name for name in overrides if f"{name!r} of" in text or text.startswith(f"{name} of")), "")
-        inside = "params" if wrong in grid.params else "configs"
-        where = ("grid", number, inside, wrong) if wrong else ("grid", number)
-        raise source.error(text, where) from None
+    except ParamError as error:
+        inside = "params" if error.name in grid.params else "configs"
+        raise source.error(str(error), ("grid", number, inside, error.name)) from None

@@ -181,7 +181,7 @@ class Plugins:
 
     def notify(self, hook: str, **facts: Any) -> None:
         """Tell the observers. One that raises is reported once, silenced, and never disturbs the run."""
-        for implementation in reversed(self.manager.hook.__getattribute__(hook).get_hookimpls()):
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
             if implementation.plugin_name in self._silenced:
                 continue
             try:

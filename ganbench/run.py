@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import shutil
 import signal
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ganbench.config import DEVICE
 from ganbench.contracts import Executor
 from ganbench.data import data_root, lookup
 from ganbench.errors import UserError
@@ -56,6 +58,8 @@ class Outcome:
 
 def choose_device(wanted: str) -> str:
     """``auto`` as ``cuda`` where there is a usable GPU, else ``cpu``. Raises `UserError` when the GPU is not there."""
+    if not re.match(DEVICE, wanted):  # the file's was checked with the file
+        raise UserError(f"--device {wanted!r} is not one of auto, cpu, cuda, cuda:N")
     if wanted == "cpu" or (wanted == "auto" and shutil.which("nvidia-smi") is None):
         return "cpu"  # without importing torch
     import torch

@@ -27,7 +27,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Status = Literal[
     "planned", "running", "done", "failed", "oom", "timeout", "diverged", "skipped", "interrupted"
 ]  # a closed set
-STATUSES: tuple[Status, ...] = get_args(Status)
 FORMAT = 1
 Record = dict[str, Any]
 
@@ -55,15 +54,19 @@ def slug(text: str, length: int = 60) -> str:
     return f"{plain[: length - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write to a temporary name beside `path`, flush, rename: a reader sees the old file or the new one whole."""
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Write to a temporary name beside `path`, flush, rename: a reader sees the old file or the new one whole.
+
+    Without `durable` the wait for the disk is saved: after a power cut the file may be gone.
+    """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -78,8 +81,8 @@ def read_json(path: Path) -> Record | None:
     return content if isinstance(content, dict) else None
 
 
-def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    write_atomically(path, json.dumps(record, indent=1, allow_nan=True) + "\n")
+def write_json(path: Path, record: Mapping[str, Any], *, durable: bool = True) -> None:
+    write_atomically(path, json.dumps(record, indent=1, allow_nan=True) + "\n", durable=durable)
 
 
 class Unit:
@@ -90,7 +93,7 @@ class Unit:
 
     @property
     def task(self) -> Record:
-        """What to do (``cell.json`` or ``reference.json``). Raises `UserError` when the directory is no unit."""
+        """What to do (``cell.json`` or ``task.json``). Raises `UserError` when the directory is no unit."""
         for name in ("cell.json", "task.json"):
             if (record := read_json(self.directory / name)) is not None:
                 return record
@@ -152,7 +155,7 @@ class Unit:
         """Read where the unit is; with `facts`, write it; with ``{}``, remove it."""
         path = self.directory / "progress.json"
         if facts:
-            write_json(path, facts)
+            write_json(path, facts, durable=False)  # written twice a second while training
         elif facts is not None:
             path.unlink(missing_ok=True)
         return read_json(path) or {}

@@ -229,12 +229,16 @@ def _build(wanted: object, parameters: list[nn.Parameter], device: torch.device)
 @contextmanager
 def _arithmetic(precision: Precision, device: torch.device) -> Iterator[torch.autocast]:
     """Set TF32 for the duration and yield the autocast context that turns run under."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    # `fp32_precision`, as extractors set it too: torch refuses to read `allow_tf32` once both have been used.
+    settings = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]  # type: ignore[attr-defined]
+    before = [setting.fp32_precision for setting in settings]
     try:
+        for setting in settings:
+            setting.fp32_precision = "tf32" if precision == "tf32" else "ieee"
         yield torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        for setting, kept in zip(settings, before, strict=True):
+            setting.fp32_precision = kept
 
 
 def _check_finite(seats: list[Seat], *, parameters: bool) -> None:

@@ -38,7 +38,7 @@ class RunView(AbstractContextManager["RunView"]):
     def __init__(self, console: Console) -> None:
         self.console = console
         self._total = self._finished = 0
-        self._elapsed: dict[str, float] = {}
+        self._needless = 0
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -65,7 +65,7 @@ class RunView(AbstractContextManager["RunView"]):
         self.console.print(escape(message), highlight=False, soft_wrap=True)
 
     def started(self, total: int, done: int) -> None:
-        self._total, self._finished = total, done
+        self._total, self._finished, self._needless = total, done, done
         self._began = time.perf_counter()
         self._overall = self._progress.add_task(f"{done}/{total} cells", total=total, completed=done, facts="")
         if done:
@@ -84,7 +84,7 @@ class RunView(AbstractContextManager["RunView"]):
             facts = updates + scores(progress.get("metrics", {}))
             self._progress.update(self._bars[name], completed=spent, facts=facts)
         if self._overall is not None:
-            trained = len(self._elapsed) + share
+            trained = self._finished - self._needless + share
             left = ""
             if trained > 0.2:
                 todo = self._total - self._finished - share
@@ -94,7 +94,6 @@ class RunView(AbstractContextManager["RunView"]):
     def finished(self, cell: Cell, manifest: Record) -> None:
         self._finished += 1
         status, seconds = manifest["status"], manifest.get("seconds", {}).get("total", 0.0)
-        self._elapsed[cell.directory] = seconds
         what = f"{cell.variant} on {cell.dataset}, seed {cell.seed}"
         if status == "done":
             outcome = f"done in {duration(seconds)}: {scores(manifest['best']['metrics'])}"

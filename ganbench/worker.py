@@ -114,12 +114,12 @@ def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evalu
         raise DatasetError(f"{task['dataset']} changed since the run was planned; `ganbench run` again plans anew")
     evaluator = Evaluator(data, metrics, device=task["device"], root=data_root(), say=tell)
     reference = Store(unit.directory.parent.parent).reference(task["dataset"]).manifest.get("extractors", {})
-    for name, extractor in evaluator.extractors.items():
-        known = reference.get(name, {}).get("hash", extractor.hash)
-        if known != extractor.hash:
+    for name, found in evaluator.hashes.items():
+        known = reference.get(name, {}).get("hash", found)
+        if known != found:
             raise UserError(
                 f"the {name} of {task['dataset']} is not the one that this results folder was scored with "
-                f"({extractor.hash[:12]} instead of {known[:12]}); use a new results folder, or restore the cache"
+                f"({found[:12]} instead of {known[:12]}); use a new results folder, or restore the cache"
             )
     variant = installed().find("variants", task["variant_id"]).load()()
     with torch.device(task["device"]):
@@ -188,7 +188,7 @@ def _train(unit: Unit, task: Record) -> Record:
         "seconds": {"train": last.seconds, "evaluate": evaluate_seconds},
         "metric_versions": task["metrics"],
         "unavailable": evaluator.unavailable,
-        "extractors": {name: extractor.hash for name, extractor in evaluator.extractors.items()},
+        "extractors": evaluator.hashes,
         "environment": environment(task["device"]),
     }
 
@@ -213,25 +213,28 @@ def _rescore(unit: Unit, task: Record) -> int:
     from ganbench.train import evaluating
 
     manifest = unit.manifest
-    finals = {which: manifest[which] for which in ("best", "last")}
+    best, last = manifest["best"], manifest["last"]
+    samples, seed = task["evaluate"]["samples"], task["seed"]
     try:
         _, evaluator, game = _open(unit, task, lacking(manifest, task["metrics"]))
-        for which, final in finals.items():
-            load_snapshot(game, unit.snapshot("best" if which == "best" else "last"))
+        for final, snapshot, fresh in ((best, unit.snapshot("best"), True), (last, unit.snapshot("last"), False)):
+            load_snapshot(game, snapshot)
             with evaluating(game):
-                fresh = which == "best"
-                scores = evaluator.score_game(game, task["evaluate"]["samples"], task["seed"], fresh=fresh)
-            final["metrics"].update(scores)
+                final["metrics"].update(evaluator.score_game(game, samples, seed, fresh=fresh))
     except Exception as error:
         traceback.print_exc()
         unit.update(reason=f"trained, but scoring it again failed: {_ending(error)[1]}")
         return 1
-    hashes = {name: extractor.hash for name, extractor in evaluator.extractors.items()}
-    extractors = {**manifest["extractors"], **hashes}
+    finally:
+        unit.progress({})
     unit.update(
-        **finals, metric_versions=task["metrics"], unavailable=evaluator.unavailable, extractors=extractors, reason=""
+        best=best,
+        last=last,
+        metric_versions=task["metrics"],
+        unavailable=evaluator.unavailable,
+        extractors={**manifest["extractors"], **evaluator.hashes},
+        reason="",
     )
-    unit.progress({})
     return 0
 
 

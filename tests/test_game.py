@@ -181,6 +181,24 @@ def test_every_variant_plays_in_bf16(name: str) -> None:
     assert all(parameter.dtype == torch.float32 for parameter in game.generator.parameters())
 
 
+def test_tf32_for_training_and_exact_products_for_extractors_take_turns() -> None:
+    from ganbench_metrics.blocks import exact_float32
+
+    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before, seen = (matmul.fp32_precision, conv.fp32_precision), []
+
+    def evaluate(moment: Moment) -> None:
+        with exact_float32(torch.device("cpu")):
+            seen.append((matmul.fp32_precision, conv.fp32_precision))
+        seen.append((matmul.fp32_precision, conv.fp32_precision))
+
+    with exact_float32(torch.device("cpu")):
+        pass
+    play(make("dcgan"), batches(), Budget("generator_updates", 2), evaluations=1, evaluate=evaluate, precision="tf32")
+    assert seen == [("ieee", "ieee"), ("tf32", "tf32")]
+    assert (matmul.fp32_precision, conv.fp32_precision) == before
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])

@@ -22,12 +22,12 @@ __all__ = ["Interval", "interval", "leaderboards", "terminal", "write"]
 _PICTURES = ("curves-*", "comparison-*", "samples-*")
 
 
-def write(store: Store, *, pictures: bool = True) -> list[Path]:
+def write(store: Store, tables: Tables | None = None, *, pictures: bool = True) -> list[Path]:
     """Write every derived file below `store` anew and return their paths; without `pictures` only the tables.
 
-    Raises `UserError` when it is no store.
+    `tables` are the store's, where they have been read already. Raises `UserError` when it is no store.
     """
-    tables = store.tables()
+    tables = tables or store.tables()
     contents = {
         store.root / "leaderboard.csv": files.csv(tables).encode(),
         store.root / "leaderboard.md": files.markdown(tables).encode(),

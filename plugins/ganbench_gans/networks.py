@@ -54,7 +54,7 @@ class Generator(nn.Module):
         self.label = _LabelMap(classes, sizes[0]) if classes else None
         stages: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise(widths)):
-            last = outputs is widths[-1] and i == len(widths) - 2
+            last = i == len(widths) - 2
             extra = 1 if classes and i == 0 else 0
             stages += _upsample(upsample, inputs + extra, outputs, bias=last or not batch_norm)
             if not last:
