@@ -144,7 +144,7 @@ def plan(file: Path, results: Path, only: tuple[str, ...]) -> None:
         status = state(cell, store)
         counts[status] = counts.get(status, 0) + 1
         said = f"skipped: {cell.skip}" if cell.skip else {"planned": "new"}.get(status, status)
-        settings = " ".join(f"{cell.symbols.get(name) or name}={value}" for name, value in cell.overrides.items())
+        settings = " ".join(cell.labels[name] for name in cell.overrides if cell.labels[name])
         table.add_row(f"{cell.variant} on {cell.dataset}", settings, str(cell.seed), said)
     console = _console()
     console.print(table)

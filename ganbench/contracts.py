@@ -211,7 +211,8 @@ class Tables(NamedTuple):
     `run`: content of ``run.json`` (``name``, ``rank`` as ``{"metric", "at"}``, ``metrics`` as name -> ``direction``).
 
     `cells`: ``key, variant, dataset, seed, status, reason, params`` (dict of all resolved parameters), ``symbols``
-    (dict parameter -> symbol), ``overrides`` (dict of the parameters that the benchmark file set),
+    (dict parameter -> symbol), ``labels`` (dict parameter -> how names of configurations show it, ``BS=32``; empty
+    where they leave it out), ``overrides`` (dict of the parameters that the benchmark file set),
     ``generator_updates, images, epochs, seconds, train_seconds, evaluate_seconds``, ``unavailable`` (dict metric ->
     reason), ``directory`` (Path).
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ganbench.errors import ParamError, did_you_mean
 
 Value = int | float | bool | str
+Notation = Literal["shortest", "decimal", "scientific"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,25 @@ class Info:
     max: float | None = None
     choices: tuple[Value, ...] = ()
     paper: Value | None = None
+    off: Value | None = None
+    notation: Notation = "shortest"
+
+    def label(self, name: str, value: Value) -> str:
+        """The parameter in the name of a configuration: ``BS=32``, ``BN=No``, ``η=5e-5``; empty at `off`."""
+        if self.off is not None and value == self.off:
+            return ""
+        return f"{self.symbol or name}={self._text(value)}"
+
+    def _text(self, value: Value) -> str:
+        if isinstance(value, bool):
+            return "Yes" if value else "No"
+        if not isinstance(value, float):
+            return str(value)
+        if self.notation == "scientific" and value:
+            mantissa, exponent = f"{value:.11e}".split("e")
+            return f"{float(mantissa):.12g}e{int(exponent)}"
+        text = f"{value:.12g}"
+        return text + ".0" if self.notation == "decimal" and text.lstrip("-").isdigit() else text
 
     @property
     def range(self) -> str:
@@ -44,13 +64,17 @@ def param(
     max: float | None = None,
     choices: tuple[Value, ...] = (),
     paper: Value | None = None,
+    off: Value | None = None,
+    notation: Notation = "shortest",
 ) -> Any:
     """Declare one hyper-parameter of a `Params` dataclass.
 
     `symbol` is its short name on plots (``BS``), `min`, `max` and `choices` its admissible values (bounds included),
     `paper` the value that the variant's paper used, where that differs from or confirms `default`.
+    In names of configurations it is left out at `off` (the value that means "not used"), and floats are written in
+    `notation`: 0.0005, 2 (``shortest``), 0.0005, 2.0 (``decimal``) or 5e-4, 2e0 (``scientific``).
     """
-    info = Info(help, symbol, min, max, choices, paper)
+    info = Info(help, symbol, min, max, choices, paper, off, notation)
     return dataclasses.field(default=default, metadata={"ganbench": info})
 
 
@@ -87,6 +111,11 @@ class Params:
     def to_dict(self) -> dict[str, Value]:
         """The values by name, ready for JSON."""
         return dataclasses.asdict(self)
+
+    def labels(self) -> dict[str, str]:
+        """Each parameter as names of configurations show it (``BS=32``); empty where it is left out of them."""
+        values = self.to_dict()
+        return {name: info.label(name, values[name]) for name, (_, _, info) in self.fields().items()}
 
 
 def _check(name: str, of: str, value: Any, kind: type, default: Any, info: Info) -> Value:

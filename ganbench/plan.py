@@ -47,6 +47,7 @@ class Cell:
     params: Mapping[str, Value]
     overrides: Mapping[str, Value]
     symbols: Mapping[str, str]
+    labels: Mapping[str, str]
     key: str
     task: Mapping[str, Any] = field(repr=False)
     skip: str = ""
@@ -65,6 +66,7 @@ class Cell:
             "seed": self.seed,
             "params": dict(self.params),
             "symbols": dict(self.symbols),
+            "labels": dict(self.labels),
             "overrides": dict(self.overrides),
             "skip": self.skip,
         }
@@ -161,6 +163,7 @@ class Plan:
             params=params.to_dict(),
             overrides=row.overrides,
             symbols={name: info.symbol for name, (_, _, info) in params.fields().items()},
+            labels=params.labels(),
             key=task["key"],
             task=task,
             skip=(variant.unsuitable(chosen.spec, params) or "") if chosen.spec else "",

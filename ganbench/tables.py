@@ -20,6 +20,7 @@ _CELLS = [
     "reason",
     "params",
     "symbols",
+    "labels",
     "overrides",
     "generator_updates",
     "images",
@@ -95,7 +96,7 @@ def _cell(unit: Unit, outline: dict[str, Any]) -> tuple[dict[str, Any], list[dic
     row = {
         **who,
         **counters,
-        **{field: outline[field] for field in ("params", "symbols", "overrides")},
+        **{field: outline[field] for field in ("params", "symbols", "labels", "overrides")},
         "status": manifest["status"],
         "reason": manifest.get("reason") or "",
         "seconds": seconds.get("total"),

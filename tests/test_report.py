@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 from scipy import stats
 
+from ganbench.params import Info
 from ganbench.report import files, interval, leaderboards, terminal, write
 from ganbench.report.words import for_csv, for_markdown, number
 from ganbench.store import Store
@@ -53,7 +54,9 @@ class Records:
         key = f"{len(self.run['cells']):08x}"
         name = f"{variant}-s{seed}-{key}"
         outline = {"key": key, "variant": variant, "dataset": dataset, "seed": seed, "params": params, "skip": skip}
-        self.run["cells"][name] = {**outline, "symbols": symbols or {}, "overrides": {}}
+        signs = symbols or {}
+        labels = {param: Info("", signs.get(param, "")).label(param, value) for param, value in params.items()}
+        self.run["cells"][name] = {**outline, "symbols": signs, "labels": labels, "overrides": {}}
         unit = self.store.cell(name)
         if skip:
             return unit.directory

@@ -28,9 +28,9 @@ def labelled(cells: pd.DataFrame) -> pd.DataFrame:
     table["configuration"] = pd.Series(index=cells.index, dtype=object)
     for (_, variant), group in table.groupby(["dataset", "variant"]):
         distinct: dict[str, dict[str, Any]] = dict(zip(group["config"], group["params"], strict=True))
-        symbols = {name: symbol for record in group["symbols"] for name, symbol in (record or {}).items()}
+        shown: dict[str, dict[str, str]] = dict(zip(group["config"], group["labels"], strict=True))
         names = _differing(list(distinct.values()))
-        labels = {config: _label(str(variant), params, names, symbols) for config, params in distinct.items()}
+        labels = {config: _label(str(variant), names, shown[config]) for config in distinct}
         table.loc[group.index, "configuration"] = group["config"].map(labels)
     return table
 
@@ -41,12 +41,5 @@ def _differing(configs: list[dict[str, Any]]) -> list[str]:
     return [name for name in names if len({canonical(params.get(name)) for params in configs}) > 1]
 
 
-def _label(variant: str, params: Mapping[str, Any], names: list[str], symbols: Mapping[str, str]) -> str:
-    shown = [f"{symbols.get(name) or name}={_value(params[name])}" for name in names if name in params]
-    return clean(" ".join([variant, *shown]))
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    return value if isinstance(value, str) else canonical(value)
+def _label(variant: str, names: list[str], labels: Mapping[str, str]) -> str:
+    return clean(" ".join([variant, *(labels[name] for name in names if labels.get(name))]))

@@ -22,7 +22,9 @@ class CGANParams(DCGANParams):
     optimizer: str = param(
         "adam", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"), paper="sgd"
     )
-    lr: float = param(2e-4, "step size of both players", symbol="η", min=1e-8, max=1.0, paper=0.1)
+    lr: float = param(
+        2e-4, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0, paper=0.1
+    )
     momentum: float = param(0.0, "momentum of SGD and RMSprop", symbol="MOM", min=0.0, max=0.9999, paper=0.5)
 
 

@@ -26,10 +26,20 @@ class DCGANParams(ConvParams):
     optimizer: str = param(
         "adam", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"), paper="adam"
     )
-    lr: float = param(2e-4, "step size of both players", symbol="η", min=1e-8, max=1.0, paper=2e-4)
-    beta1: float = param(0.5, "Adam's decay of the mean gradient", symbol="β1", min=0.0, max=0.9999, paper=0.5)
+    lr: float = param(
+        2e-4, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0, paper=2e-4
+    )
+    beta1: float = param(
+        0.5, "Adam's decay of the mean gradient", symbol="β1", notation="decimal", min=0.0, max=0.9999, paper=0.5
+    )
     beta2: float = param(
-        0.999, "Adam's decay of the squared gradient (RMSprop's α)", symbol="β2", min=0.0, max=0.999999, paper=0.999
+        0.999,
+        "Adam's decay of the squared gradient (RMSprop's α)",
+        symbol="β2",
+        notation="decimal",
+        min=0.0,
+        max=0.999999,
+        paper=0.999,
     )
     label_smoothing: float = param(
         0.0, "real images get the target 1 - this (Salimans et al. 2016)", symbol="SMOOTH", min=0.0, max=0.5, paper=0.0

@@ -18,10 +18,15 @@ class GANParams(Params):
         "normal", "distribution of the latent vectors", symbol="LATENT", choices=("normal", "uniform", "sphere")
     )
     optimizer: str = param("adam", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"))
-    lr: float = param(2e-4, "step size of both players", symbol="η", min=1e-8, max=1.0)
-    beta1: float = param(0.5, "Adam's decay of the mean gradient", symbol="β1", min=0.0, max=0.9999)
+    lr: float = param(2e-4, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0)
+    beta1: float = param(0.5, "Adam's decay of the mean gradient", symbol="β1", notation="decimal", min=0.0, max=0.9999)
     beta2: float = param(
-        0.999, "Adam's decay of the squared gradient (RMSprop's α)", symbol="β2", min=0.0, max=0.999999
+        0.999,
+        "Adam's decay of the squared gradient (RMSprop's α)",
+        symbol="β2",
+        notation="decimal",
+        min=0.0,
+        max=0.999999,
     )
     momentum: float = param(0.0, "momentum of SGD and RMSprop", symbol="MOM", min=0.0, max=0.9999)
     lr_schedule: str = param("constant", "step size over the budget", symbol="SCHED", choices=("constant", "linear"))

@@ -19,8 +19,12 @@ class WGANParams(ConvParams):
     optimizer: str = param(
         "rmsprop", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"), paper="rmsprop"
     )
-    lr: float = param(5e-4, "step size of both players", symbol="η", min=1e-8, max=1.0, paper=5e-5)
-    beta2: float = param(0.99, "RMSprop's α (Adam's β2)", symbol="β2", min=0.0, max=0.999999, paper=0.99)
+    lr: float = param(
+        5e-4, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0, paper=5e-5
+    )
+    beta2: float = param(
+        0.99, "RMSprop's α (Adam's β2)", symbol="β2", notation="decimal", min=0.0, max=0.999999, paper=0.99
+    )
     n_critic: int = param(5, "critic turns per generator turn", symbol="NCRIT", min=1, max=1000, paper=5)
     clip: float = param(
         0.01, "the critic's weights are clipped to [-clip, clip]", symbol="CLIP", min=1e-6, max=10.0, paper=0.01

@@ -19,9 +19,15 @@ class WGANGPParams(ConvParams):
     optimizer: str = param(
         "adam", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"), paper="adam"
     )
-    lr: float = param(2e-4, "step size of both players", symbol="η", min=1e-8, max=1.0, paper=1e-4)
-    beta1: float = param(0.0, "Adam's decay of the mean gradient", symbol="β1", min=0.0, max=0.9999, paper=0.0)
-    beta2: float = param(0.9, "Adam's decay of the squared gradient", symbol="β2", min=0.0, max=0.999999, paper=0.9)
+    lr: float = param(
+        2e-4, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0, paper=1e-4
+    )
+    beta1: float = param(
+        0.0, "Adam's decay of the mean gradient", symbol="β1", notation="decimal", min=0.0, max=0.9999, paper=0.0
+    )
+    beta2: float = param(
+        0.9, "Adam's decay of the squared gradient", symbol="β2", notation="decimal", min=0.0, max=0.999999, paper=0.9
+    )
     batch_norm: bool = param(True, "batch normalisation in the generator", symbol="BN", paper=True)
     n_critic: int = param(5, "critic turns per generator turn", symbol="NCRIT", min=1, max=1000, paper=5)
     gp_weight: float = param(10.0, "weight of the gradient penalty", symbol="λ", min=0.0, max=1e4, paper=10.0)
