@@ -57,7 +57,7 @@ class Optimizer:
     """Which optimiser a player uses; the training loop builds it with the options that suit the device.
 
     `lr` is the step size η; `beta1`, `beta2` belong to Adam (β2 also is RMSprop's smoothing constant α);
-    `momentum` to SGD and RMSprop.
+    `momentum` to SGD and RMSprop; `eps` is added to the denominator of Adam and RMSprop.
     `schedule` ``linear`` decays the step size to zero over the budget.
     """
 
@@ -67,6 +67,7 @@ class Optimizer:
     beta2: float = 0.999
     momentum: float = 0.0
     schedule: Literal["constant", "linear"] = "constant"
+    eps: float = 1e-8
 
 
 @dataclass

@@ -218,11 +218,17 @@ def _build(wanted: object, parameters: list[nn.Parameter], device: torch.device)
         made: torch.optim.Optimizer = wanted(parameters)
         return made
     if wanted.kind == "adam":
-        return torch.optim.Adam(parameters, lr=wanted.lr, betas=(wanted.beta1, wanted.beta2), fused=True)
+        betas = (wanted.beta1, wanted.beta2)
+        return torch.optim.Adam(parameters, lr=wanted.lr, betas=betas, eps=wanted.eps, fused=True)
     if wanted.kind == "sgd":
         return torch.optim.SGD(parameters, lr=wanted.lr, momentum=wanted.momentum, fused=True)
     return torch.optim.RMSprop(
-        parameters, lr=wanted.lr, alpha=wanted.beta2, momentum=wanted.momentum, foreach=device.type == "cuda"
+        parameters,
+        lr=wanted.lr,
+        alpha=wanted.beta2,
+        eps=wanted.eps,
+        momentum=wanted.momentum,
+        foreach=device.type == "cuda",
     )
 
 

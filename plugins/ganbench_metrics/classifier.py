@@ -8,16 +8,16 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from ganbench.api import Extractor, ExtractorData, Unavailable
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from ganbench_metrics.training import Network, Recipe
+    from ganbench_metrics.training import Recipe
 
 BLOCK = 250
 
@@ -28,22 +28,25 @@ class Classifier(Extractor):
     The weights are kept in ``data.cache`` under the hash of all that determines them (data, network, recipe) and
     trained by one process, whoever comes first; a damaged file is replaced. The test split only measures
     `test_accuracy`, which is None where there is none. Raises `Unavailable` without labels.
+
+    A subclass has another network or training: it overrides `plan`, `build`, `train` and `kept_as`.
     """
 
-    def __init__(self, data: ExtractorData) -> None:
-        from ganbench_metrics.training import build, recipe
+    #: What the names of the kept files begin with.
+    kept_as: ClassVar[str] = "classifier"
 
+    def __init__(self, data: ExtractorData) -> None:
         train = data.splits["train"]
         if data.spec.classes < 2 or train.labels is None:
             raise Unavailable(f"{data.name} has no labels to train a classifier on")
-        plan = recipe(data.spec, len(train.images))
+        plan = self.plan(data)
         path = self._path(data, plan)
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path, data):
-            network = build(data.spec, plan.seed)
+            network = self.build(data, plan)
             info = _load(network, path, data)
             if info is None:
-                network, info = _train(data, plan)
+                network, info = self.train(data, plan)
                 _save(network, info, path)
         self.hash: str = info.pop("sha256")
         self.info = info
@@ -54,12 +57,28 @@ class Classifier(Extractor):
 
         return in_blocks(self.network, images, BLOCK)
 
+    def plan(self, data: ExtractorData) -> Any:
+        """What, beside the data and `version`, decides the weights: a dataclass that JSON can hold."""
+        from ganbench_metrics.training import recipe
+
+        return recipe(data.spec, len(data.splits["train"].images))
+
+    def build(self, data: ExtractorData, plan: Any) -> nn.Module:
+        """The untrained network, on the CPU: uint8 N×C×H×W -> features N×d, logits N×K."""
+        from ganbench_metrics.training import build
+
+        return build(data.spec, plan.seed)
+
+    def train(self, data: ExtractorData, plan: Any) -> tuple[nn.Module, dict[str, Any]]:
+        """The trained network, and `info`. Says what it will take beforehand."""
+        return _train(data, plan)
+
     @classmethod
-    def _path(cls, data: ExtractorData, plan: Recipe) -> Path:
+    def _path(cls, data: ExtractorData, plan: Any) -> Path:
         identity = [cls.version, data.fingerprint, data.spec.shape, data.spec.classes, dataclasses.asdict(plan)]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         slug = re.sub(r"[^a-z0-9]+", "-", data.name.lower()).strip("-")[-40:]
-        return data.cache / f"classifier-{slug}-{digest[:16]}.safetensors"
+        return data.cache / f"{cls.kept_as}-{slug}-{digest[:16]}.safetensors"
 
 
 def _turn(path: Path, data: ExtractorData) -> AcquireReturnProxy[FileLock]:
@@ -72,7 +91,7 @@ def _turn(path: Path, data: ExtractorData) -> AcquireReturnProxy[FileLock]:
         return lock.acquire()
 
 
-def _train(data: ExtractorData, plan: Recipe) -> tuple[Network, dict[str, Any]]:
+def _train(data: ExtractorData, plan: Recipe) -> tuple[nn.Module, dict[str, Any]]:
     """Train with the dataset's recipe and measure on the test split, saying what it will take beforehand."""
     import torch
 
@@ -107,7 +126,7 @@ def _train(data: ExtractorData, plan: Recipe) -> tuple[Network, dict[str, Any]]:
     return network, info
 
 
-def _digest(network: Network) -> str:
+def _digest(network: nn.Module) -> str:
     """SHA-256 of names, shapes and values of all weights and running statistics."""
     sha = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
@@ -117,7 +136,7 @@ def _digest(network: Network) -> str:
     return sha.hexdigest()
 
 
-def _save(network: Network, info: dict[str, Any], path: Path) -> None:
+def _save(network: nn.Module, info: dict[str, Any], path: Path) -> None:
     """Write weights and `info` in one step, so that nobody ever sees half a file. Adds the weights' hash to `info`."""
     from safetensors.torch import save_file
 
@@ -128,7 +147,7 @@ def _save(network: Network, info: dict[str, Any], path: Path) -> None:
     os.replace(temporary, path)
 
 
-def _load(network: Network, path: Path, data: ExtractorData) -> dict[str, Any] | None:
+def _load(network: nn.Module, path: Path, data: ExtractorData) -> dict[str, Any] | None:
     """Fill `network` from the file and return its info; None where there is no file, or a damaged one."""
     from safetensors import SafetensorError, safe_open
 

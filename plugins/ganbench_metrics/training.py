@@ -139,7 +139,7 @@ def train(spec: DataSpec, split: Split, recipe: Recipe, device: str) -> Trained:
     return Trained(network.eval(), epoch, time.perf_counter() - began, best_accuracy)
 
 
-def evaluate(network: Network, images: Tensor, labels: Tensor, size: int) -> tuple[float, float]:
+def evaluate(network: nn.Module, images: Tensor, labels: Tensor, size: int) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy of `network` in evaluation mode."""
     network.eval()
     logits = in_blocks(network, images, size)[1]
