@@ -16,8 +16,10 @@ import pytest
 from ganbench_data.digits import Digits
 from ganbench_data.folder import Folder, FolderParams
 from ganbench_data.npz import Npz
-from ganbench_data.published import CIFAR10, MNIST, FashionMNIST
+from ganbench_data.published import CIFAR10, MNIST, SVHN, FashionMNIST
+from ganbench_data.reduced import CelebA48, Flowers48
 from PIL import Image
+from scipy.io import savemat
 
 from ganbench import data
 from ganbench.api import Dataset, DatasetError, DataSpec, Split, UserError
@@ -222,8 +224,9 @@ def test_a_dataset_that_takes_no_argument_says_so():
 def test_looking_up_imports_neither_torch_nor_scikit_learn():
     code = (
         "import sys, ganbench.data, ganbench_data.digits, ganbench_data.published, ganbench_data.npz\n"
-        "import ganbench_data.folder\n"
-        "assert not {'torch', 'torchvision', 'sklearn', 'PIL'} & set(sys.modules)"
+        "import ganbench_data.folder, ganbench_data.reduced\n"
+        "ganbench_data.published.SVHN().spec(), ganbench_data.reduced.CelebA48().spec()\n"
+        "assert not {'torch', 'torchvision', 'sklearn', 'scipy', 'PIL'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -402,6 +405,19 @@ class SmallCIFAR10(CIFAR10):
     means = None
 
 
+class SmallSVHN(SVHN):
+    counts: ClassVar = {"train": 20, "test": 10}
+    per_class: ClassVar = {"train": [2] * 10, "test": [1] * 10}
+
+
+class SmallFlowers48(Flowers48):
+    counts: ClassVar = {"train": 4, "test": 2}
+
+
+class SmallCelebA48(CelebA48):
+    counts: ClassVar = {"train": 4, "test": 2}
+
+
 def write_idx(path, array):
     """Yann LeCun's format: two zero bytes, the type (8: uint8), the rank, big-endian sizes, the data."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -429,6 +445,87 @@ def write_cifar10(folder):
     return rows.reshape(-1, 3, 32, 32)
 
 
+def write_svhn(folder):
+    """Format 2 of SVHN: MATLAB files with X of H×W×C×N and y of N×1, where 10 is the digit 0."""
+    folder.mkdir(parents=True)
+    arrays = {}
+    for split, count in (("train", 20), ("test", 10)):
+        images, digits = pixels(count, 3, 32, 32, seed=count), np.arange(count) % 10
+        published = np.where(digits == 0, 10, digits).astype(np.uint8)[:, None]
+        savemat(folder / f"{split}_32x32.mat", {"X": images.transpose(2, 3, 1, 0), "y": published})
+        arrays[split] = images, digits
+    return arrays
+
+
+def write_jpeg(path, image):
+    """Without chroma subsampling and at the best quality, so that a line one pixel wide stays where it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, "JPEG", quality=100, subsampling=0)
+
+
+def write_flowers(folder, images):
+    """Oxford Flowers-102: classes from 1 in imagelabels.mat, the numbers of each split's images in setid.mat."""
+    for number, image in enumerate(images, 1):
+        write_jpeg(folder / "jpg" / f"image_{number:05d}.jpg", image)
+    savemat(folder / "imagelabels.mat", {"labels": np.array([[1, 102, 7, 7, 50, 3]], np.uint8)})
+    savemat(folder / "setid.mat", {"trnid": [[6, 2]], "valid": [[1, 3]], "tstid": [[5, 4]]})
+
+
+def write_celeba(folder, images, partition=(0, 2, 0, 1, 2, 1)):
+    """CelebA: a folder of numbered images and five text files, three of which have the count and a header above."""
+    names = [f"{number:06d}.jpg" for number in range(1, len(images) + 1)]
+    for name, image in zip(names, images, strict=True):
+        write_jpeg(folder / "img_align_celeba" / name, image)
+    tables = {
+        "list_eval_partition.txt": ("", [[part] for part in partition]),
+        "identity_CelebA.txt": ("", [[2880]] * len(names)),
+        "list_bbox_celeba.txt": ("image_id x_1 y_1 width height", [[95, 71, 226, 313]] * len(names)),
+        "list_landmarks_align_celeba.txt": ("lefteye_x lefteye_y", [[69, 109]] * len(names)),
+        "list_attr_celeba.txt": ("5_o_Clock_Shadow Young", [[-1, 1]] * len(names)),
+    }
+    for file, (header, rows) in tables.items():
+        lines = [str(len(names)), header] if header else []
+        lines += [" ".join(map(str, [name, *row])) for name, row in zip(names, rows, strict=True)]
+        (folder / file).write_text("\n".join(lines) + "\n")
+
+
+def framed(width, height, box, line):
+    """White outside `box` (left, top, right, bottom), black inside, but for the lines of `line` just inside it.
+
+    A crop that is one pixel off has white at an edge of its result, or no line there.
+    """
+    left, top, right, bottom = box
+    image = np.full((height, width, 3), 255, np.uint8)
+    image[top:bottom, left:right] = 0
+    if line == "rows":
+        image[[top, bottom - 1], left:right] = 128
+    elif line == "columns":
+        image[top:bottom, [left, right - 1]] = 128
+    return image
+
+
+def assert_framed(result, line):
+    """Whether `result` (3×48×48) is the inside of what `framed` painted, its lines thinned to their share of a row."""
+    upright = (result if line == "rows" else result.transpose(0, 2, 1)).astype(int)
+    middle = upright[:, :, 6:-6]
+    if line == "none":
+        assert result.max() <= 3
+        return
+    assert (middle[:, 6:-6] <= 3).all()
+    for edge in (middle[:, 0], middle[:, -1]):
+        assert (edge > 20).all(), "the line is not there"
+        assert (edge < 110).all(), "white from outside is there"
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Small files have other MD5 sums than the published ones."""
+    monkeypatch.setattr("torchvision.datasets.svhn.check_integrity", lambda path, md5: Path(path).is_file())
+    monkeypatch.setattr("torchvision.datasets.svhn.download_url", lambda *args: None)
+    monkeypatch.setattr("torchvision.datasets.flowers102.check_integrity", lambda path, md5: Path(path).is_file())
+    monkeypatch.setattr("torchvision.datasets.celeba.check_integrity", lambda path, md5: Path(path).is_file())
+
+
 @pytest.fixture
 def offline(monkeypatch):
     def fail(*args, **kwargs):
@@ -436,9 +533,16 @@ def offline(monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", fail)
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", fail)
+    monkeypatch.setattr("torchvision.datasets.svhn.download_url", fail)
+    monkeypatch.setattr("torchvision.datasets.flowers102.download_and_extract_archive", fail)
+    monkeypatch.setattr("torchvision.datasets.celeba.download_file_from_google_drive", fail)
 
 
-@pytest.mark.parametrize("dataset", [MNIST(), FashionMNIST(), CIFAR10()], ids=lambda dataset: dataset.name)
+@pytest.mark.parametrize(
+    "dataset",
+    [MNIST(), FashionMNIST(), CIFAR10(), SVHN(), Flowers48(), CelebA48()],
+    ids=lambda dataset: dataset.name,
+)
 def test_missing_dataset_offline_says_where_it_looked_and_what_to_do(tmp_path, offline, dataset):
     message = refusal(data.prepare, dataset.name, dataset, tmp_path)
     assert str(tmp_path / f"{dataset.name}.npz") in message
@@ -518,3 +622,161 @@ def test_prepared_copy_outlives_its_npz_but_not_a_replacement(tmp_path):
     data.prepare("mnist", SmallMNIST(), tmp_path)
     path.unlink()
     assert data.lookup("mnist", SmallMNIST(), tmp_path)
+
+
+def test_svhn_is_read_from_matlab_files_with_ten_as_zero(tmp_path, unchecked):
+    arrays = write_svhn(tmp_path / "torchvision")
+    prepared = data.prepare("svhn", SmallSVHN(), tmp_path)
+    assert prepared.spec == DataSpec((3, 32, 32), 10)
+    for split, (images, digits) in arrays.items():
+        np.testing.assert_array_equal(prepared.splits[split].images, images)
+        np.testing.assert_array_equal(prepared.splits[split].labels, digits)
+
+
+def test_svhn_with_other_md5_sums_other_counts_or_other_classes_is_refused(tmp_path, offline, monkeypatch):
+    write_svhn(tmp_path / "torchvision")
+    assert "not to be had" in refusal(data.prepare, "svhn", SmallSVHN(), tmp_path), "MD5 sums are checked"
+    monkeypatch.setattr("torchvision.datasets.svhn.check_integrity", lambda *args: True)
+    monkeypatch.setattr("torchvision.datasets.svhn.download_url", lambda *args: None)
+    message = refusal(data.prepare, "svhn", SVHN(), tmp_path)
+    assert "(20, 3, 32, 32)" in message
+    assert "73257" in message
+
+    class Other(SmallSVHN):
+        per_class: ClassVar = {"train": [3, 1, *[2] * 8]}
+
+    assert "images per class" in refusal(data.prepare, "svhn", Other(), tmp_path)
+
+
+def test_the_numbers_per_class_of_svhn_add_up_to_its_counts():
+    assert {split: sum(counts) for split, counts in SVHN.per_class.items()} == SVHN.counts
+
+
+def test_svhn_npz_with_ten_for_zero_is_refused(tmp_path):
+    arrays = {"x_train": pixels(20, 32, 32, 3), "x_test": pixels(10, 32, 32, 3), "y_test": np.arange(10)}
+    write_npz(tmp_path / "svhn.npz", **arrays, y_train=np.arange(20) % 10 + 1)
+    assert "not 0 to 9" in refusal(data.prepare, "svhn", SmallSVHN(), tmp_path)
+    write_npz(tmp_path / "svhn.npz", **arrays, y_train=np.arange(20) % 10)
+    assert data.prepare("svhn", SmallSVHN(), tmp_path).counts == {"train": 20, "test": 10}
+
+
+@pytest.mark.parametrize("line", ["rows", "columns", "none"])
+@pytest.mark.parametrize(
+    ("width", "height", "box"),
+    [(131, 96, (17, 0, 113, 96)), (96, 131, (0, 17, 96, 113)), (96, 96, (0, 0, 96, 96))],
+    ids=["landscape", "portrait", "square"],
+)
+def test_flowers_are_cut_to_exactly_their_central_square(tmp_path, unchecked, width, height, box, line):
+    image = framed(width, height, box, line)
+    write_flowers(tmp_path / "torchvision" / "flowers-102", [image] * 6)
+    for split in SmallFlowers48().load(tmp_path).values():
+        for result in split.images:
+            assert_framed(result, line)
+
+
+def test_flowers_have_train_and_val_for_training_and_classes_from_zero(tmp_path, unchecked):
+    images = [np.full((60, 50 + number, 3), 30 * number, np.uint8) for number in range(1, 7)]
+    write_flowers(tmp_path / "torchvision" / "flowers-102", images)
+    prepared = data.prepare("flowers48", SmallFlowers48(), tmp_path)
+    assert prepared.spec == DataSpec((3, 48, 48), 102)
+    assert prepared.splits["train"].labels.tolist() == [2, 101, 0, 6]
+    assert prepared.splits["test"].labels.tolist() == [49, 6]
+    assert not prepared.held_out
+    brightness = {name: split.images.mean((1, 2, 3)).round().tolist() for name, split in prepared.splits.items()}
+    assert brightness == {"train": [180, 60, 30, 90], "test": [150, 120]}
+
+
+@pytest.mark.parametrize("line", ["rows", "columns", "none"])
+def test_celeba_is_cut_to_exactly_the_rows_and_columns_of_the_thesis(tmp_path, unchecked, line):
+    image = framed(178, 218, (41, 85, 137, 181), line)
+    write_celeba(tmp_path / "torchvision" / "celeba", [image] * 6)
+    for split in SmallCelebA48().load(tmp_path).values():
+        for result in split.images:
+            assert_framed(result, line)
+
+
+def test_celeba_has_train_and_valid_for_training_and_no_labels(tmp_path, unchecked):
+    images = [np.full((218, 178, 3), 40 * number, np.uint8) for number in range(1, 7)]
+    write_celeba(tmp_path / "torchvision" / "celeba", images)
+    prepared = data.prepare("celeba48", SmallCelebA48(), tmp_path)
+    assert prepared.spec == DataSpec((3, 48, 48), 0)
+    assert prepared.splits["train"].labels is None
+    brightness = {name: split.images.mean((1, 2, 3)).round().tolist() for name, split in prepared.splits.items()}
+    assert brightness == {"train": [40, 120, 160, 240], "test": [80, 200]}
+
+
+def test_flowers_are_scaled_by_pillows_default_the_bicubic_filter(tmp_path, unchecked):
+    write_flowers(tmp_path / "torchvision" / "flowers-102", [pixels(500, 600, 3)] * 6)
+    with Image.open(tmp_path / "torchvision" / "flowers-102" / "jpg" / "image_00001.jpg") as file:
+        square = file.crop((50, 0, 550, 500))
+    result = SmallFlowers48().load(tmp_path)["train"].images[0]
+    for expected in (square.resize((48, 48)), square.resize((48, 48), Image.Resampling.BICUBIC)):
+        np.testing.assert_array_equal(result, np.asarray(expected).transpose(2, 0, 1))
+
+
+def test_celeba_is_scaled_by_the_means_of_two_by_two_pixels(tmp_path, unchecked):
+    write_celeba(tmp_path / "torchvision" / "celeba", [pixels(218, 178, 3)] * 6)
+    with Image.open(tmp_path / "torchvision" / "celeba" / "img_align_celeba" / "000001.jpg") as file:
+        square = file.crop((41, 85, 137, 181))
+    result = SmallCelebA48().load(tmp_path)["train"].images[0].transpose(1, 2, 0)
+    np.testing.assert_array_equal(result, np.asarray(square.resize((48, 48), Image.Resampling.BOX)))
+    # Pillow rounds halves up after the columns and again after the rows.
+    above = result - np.asarray(square, float).reshape(48, 2, 48, 2, 3).mean((1, 3))
+    assert above.min() >= 0
+    assert above.max() <= 1
+
+
+def test_whole_set_of_photographs_is_required_of_torchvision(tmp_path, unchecked):
+    write_flowers(tmp_path / "torchvision" / "flowers-102", [np.zeros((50, 60, 3), np.uint8)] * 6)
+    assert "2040" in refusal(data.prepare, "flowers48", Flowers48(), tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "size"])
+def test_damaged_photograph_is_named(tmp_path, unchecked, damage):
+    images = [np.full((218, 178, 3), 9, np.uint8)] * 6
+    if damage == "size":
+        images[3] = images[3][:200]
+    write_celeba(tmp_path / "torchvision" / "celeba", images)
+    path = tmp_path / "torchvision" / "celeba" / "img_align_celeba" / "000004.jpg"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-300])
+    elif damage == "missing":
+        path.unlink()
+    assert "000004.jpg" in refusal(data.prepare, "celeba48", SmallCelebA48(), tmp_path)
+
+
+def test_celeba_without_gdown_names_the_files_to_put_there_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gdown", None)
+    message = refusal(data.prepare, "celeba48", CelebA48(), tmp_path)
+    assert "pip install gdown" in message
+    for file in ("img_align_celeba.zip", "list_eval_partition.txt", "identity_CelebA.txt", "list_attr_celeba.txt"):
+        assert file in message
+
+
+@pytest.mark.parametrize(("cls", "labelled"), [(Flowers48, True), (CelebA48, False)])
+def test_npz_of_reduced_photographs_may_hold_any_number_of_them(tmp_path, cls, labelled):
+    arrays = {"x_train": pixels(20, 48, 48, 3)}
+    if labelled:
+        arrays["y_train"] = np.repeat(np.array([0, 101], np.uint8), 10)
+    path = write_npz(tmp_path / f"{cls.name}.npz", **arrays)
+    first = data.prepare(cls.name, cls(), tmp_path)
+    assert first.held_out
+    assert first.counts == {"train": 18, "test": 2}
+    assert first.spec == cls().spec()
+    write_npz(path, **{key: array[:10] for key, array in arrays.items()})
+    assert data.prepare(cls.name, cls(), tmp_path).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("cls", "arrays", "words"),
+    [
+        (CelebA48, {"x_train": pixels(20, 48, 48, 3), "y_train": np.arange(20)}, "unlabelled"),
+        (CelebA48, {"x_train": pixels(20, 32, 32, 3)}, "(20, 3, 48, 48)"),
+        (Flowers48, {"x_train": pixels(20, 48, 48, 3)}, "not 0 to 101"),
+        (Flowers48, {"x_train": pixels(20, 48, 48, 3), "y_train": np.arange(20) + 83}, "not 0 to 101"),
+        (Flowers48, {"x_train": pixels(0, 48, 48, 3), "y_train": np.arange(0)}, "fewer than two"),
+    ],
+)
+def test_npz_of_another_form_is_refused(tmp_path, cls, arrays, words):
+    write_npz(tmp_path / f"{cls.name}.npz", **arrays)
+    assert words in refusal(data.prepare, cls.name, cls(), tmp_path)

@@ -13,5 +13,8 @@ def register_datasets(register: Any) -> None:
     register("mnist", "ganbench_data.published:MNIST")
     register("fashion-mnist", "ganbench_data.published:FashionMNIST")
     register("cifar10", "ganbench_data.published:CIFAR10")
+    register("svhn", "ganbench_data.published:SVHN")
+    register("flowers48", "ganbench_data.reduced:Flowers48")
+    register("celeba48", "ganbench_data.reduced:CelebA48")
     register("npz", "ganbench_data.npz:Npz")
     register("folder", "ganbench_data.folder:Folder")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,40 +24,64 @@ class Published(Dataset):
     #: The class in `torchvision.datasets`, and the folder that it keeps below its root.
     loader: ClassVar[str]
     shape: ClassVar[tuple[int, int, int]]
+    classes: ClassVar[int] = 10
     counts: ClassVar[Mapping[str, int]]
+    #: Whether the .npz file may hold any number of images and leave out the test split.
+    any_number: ClassVar[bool] = False
+    #: Where to get the files that torchvision reads and what to do with them, if its download often fails.
+    by_hand: ClassVar[str] = ""
 
     def spec(self) -> DataSpec:
-        return DataSpec(self.shape, classes=10)
+        return DataSpec(self.shape, self.classes)
 
     def source(self, root: Path) -> str:
         return signature(root / f"{self.name}.npz")
 
     def load(self, root: Path) -> Mapping[str, Split]:
         path, folder = root / f"{self.name}.npz", root / "torchvision"
+        wanted = f"the published {self.loader}"
         if path.exists():
-            splits = read_splits(path)
-            where, advice = str(path), f"put the published file there, or use npz:{path} to train on it as it is"
+            splits, any_number = read_splits(path), self.any_number
+            wanted = f"fit for {self.name}" if any_number else wanted
+            where, advice = str(path), f"put a file there that is, or use npz:{path} to train on it as it is"
         else:
-            splits = self._torchvision(folder)
+            splits, any_number = self._torchvision(folder), False
             where, advice = f"what torchvision keeps in {folder}", "delete it there and prepare again"
-        if wrong := self._wrong(splits) or self.differs(splits):
-            raise DatasetError(f"{where} is not the published {self.loader}: {wrong}; {advice}")
+        if wrong := self._wrong(splits, any_number) or self.differs(splits):
+            raise DatasetError(f"{where} is not {wanted}: {wrong}; {advice}")
         return splits
+
+    def read(self, loader: Callable[..., Any], folder: Path, split: str) -> Split:
+        """One split by the torchvision class `loader`, which keeps its files below `folder`.
+
+        ``download=True`` downloads nothing where the files are already there. May raise anything.
+        """
+        data = loader(folder, train=split == "train", download=True)
+        # Tensors N×H×W or an array N×H×W×C, with a tensor or a list of targets.
+        images = np.asarray(data.data)
+        images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
+        return Split(images, np.asarray(data.targets, dtype=np.int64))
 
     def differs(self, splits: Mapping[str, Split]) -> str:
         """What is not as published in splits of the right shape; empty when all is well."""
         return ""
 
-    def _wrong(self, splits: Mapping[str, Split]) -> str:
+    def _wrong(self, splits: Mapping[str, Split], any_number: bool) -> str:
         """What is wrong with shapes and labels; empty when nothing is."""
         for split, count in self.counts.items():
             if split not in splits:
+                if any_number and split != "train":
+                    continue
                 return f"it has no {split} split"
             images, labels = splits[split]
-            if images.shape != (count, *self.shape):
-                return f"its {split} images are of shape {images.shape} (N×C×H×W), not {(count, *self.shape)}"
-            if labels is None or labels.min() < 0 or labels.max() > 9:
-                return f"its {split} labels are missing or not 0 to 9"
+            wanted = (len(images) if any_number else count, *self.shape)
+            if images.shape != wanted:
+                return f"its {split} images are of shape {images.shape} (N×C×H×W), not {wanted}"
+            if self.classes == 0:
+                if labels is not None:
+                    return f"its {split} images have labels, and this dataset is unlabelled"
+            elif labels is None or ((labels < 0) | (labels >= self.classes)).any():
+                return f"its {split} labels are missing or not 0 to {self.classes - 1}"
         return ""
 
     def _torchvision(self, folder: Path) -> dict[str, Split]:
@@ -65,16 +89,15 @@ class Published(Dataset):
             import torchvision.datasets
 
             loader = getattr(torchvision.datasets, self.loader)
-            # download=True downloads nothing where the files are already there.
-            return {split: _split(loader(folder, train=split == "train", download=True)) for split in self.counts}
+            return {split: self.read(loader, folder, split) for split in self.counts}
         except Exception as error:  # torchvision lets through whatever sockets, archives and parsers raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             reason = reason if len(reason) <= 250 else reason[:250] + " ..."  # each mirror adds its own complaint
             raise DatasetError(
                 f"dataset {self.name!r} is not to be had: there is no {folder.parent / self.name}.npz (keys x_train "
                 f"y_train x_test y_test), and torchvision could neither read it in {folder} nor download it there "
-                f"({reason}); put the file there, or run `ganbench data prepare {self.name}` with a network, "
-                "and without damaged files in that folder"
+                f"({reason}); put the file there, or {self.by_hand}run `ganbench data prepare {self.name}` with a "
+                "network, and without damaged files in that folder"
             ) from error
 
 
@@ -155,19 +178,46 @@ class CIFAR10(Published):
     means: ClassVar[tuple[float, float, float] | None] = (0.4914, 0.4822, 0.4465)
 
     def differs(self, splits: Mapping[str, Split]) -> str:
-        for split, (_, labels) in splits.items():
-            assert labels is not None  # `_wrong` has seen to it
-            classes = np.bincount(labels, minlength=10)
-            if (classes != self.counts[split] // 10).any():
-                return f"its {split} split has {classes.tolist()} images per class, not {self.counts[split] // 10} each"
+        if wrong := _per_class(splits, {split: [count // 10] * 10 for split, count in self.counts.items()}):
+            return wrong
         means = splits["train"].images.mean((0, 2, 3)) / 255
         if self.means and not np.allclose(means, self.means, rtol=0, atol=1e-4):
             return f"its channel means are {means.round(4).tolist()}, not {list(self.means)}"
         return ""
 
 
-def _split(data: Any) -> Split:
-    """A torchvision dataset's arrays: tensors N×H×W or an array N×H×W×C, with a tensor or a list of targets."""
-    images = np.asarray(data.data)
-    images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-    return Split(images, np.asarray(data.targets, dtype=np.int64))
+class SVHN(Published):
+    """99,289 digits of house numbers, 32×32 in colour, 10 classes (73,257 train, 26,032 test).
+
+    The cropped digits (format 2) of Netzer, Wang, Coates, Bissacco, Wu and Ng, "Reading digits in natural images with
+    unsupervised feature learning", NIPS workshop on deep learning and unsupervised feature learning, 2011; for
+    non-commercial use only. Zero has the label 0, though it is 10 in the published files; the 531,131 extra images are
+    left out. What is checked, beyond the MD5 sums that torchvision checks, is the number of images per class.
+    """
+
+    name = "svhn"
+    loader = "SVHN"
+    shape = (3, 32, 32)
+    counts: ClassVar[Mapping[str, int]] = {"train": 73_257, "test": 26_032}
+    per_class: ClassVar[Mapping[str, Sequence[int]]] = {
+        "train": (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
+        "test": (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595),
+    }
+
+    def read(self, loader: Callable[..., Any], folder: Path, split: str) -> Split:
+        data = loader(folder, split=split, download=True)
+        return Split(data.data, data.labels)
+
+    def differs(self, splits: Mapping[str, Split]) -> str:
+        return _per_class(splits, self.per_class)
+
+
+def _per_class(splits: Mapping[str, Split], wanted: Mapping[str, Sequence[int]]) -> str:
+    """How the images per class differ from those wanted; empty when they do not."""
+    for split, counts in wanted.items():
+        labels = splits[split].labels
+        assert labels is not None  # `_wrong` has seen to it
+        classes = np.bincount(labels, minlength=len(counts)).tolist()
+        if classes != list(counts):
+            return f"its {split} split has {classes} images per class, not {list(counts)}"
+    return ""
