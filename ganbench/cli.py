@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ganbench.config import Source
     from ganbench.plan import Plan
+    from ganbench.run import Options
     from ganbench.store import Store
 
 
@@ -52,15 +54,16 @@ def main() -> None:
     """
 
 
-_FILE = click.argument("file", type=click.Path(path_type=Path))
+_FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 _RESULTS = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder of results."
 )
+_AXES = ("epochs", "generator_updates", "images", "seconds")
 _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only these variants or datasets (repeatable).")
 
 
 @main.command()
-@_FILE
+@_FILES
 @_RESULTS
 @_ONLY
 @click.option("--jobs", type=click.IntRange(1), help="Cells to train at once (default: one per core or GPU).")
@@ -69,7 +72,7 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
 @click.option("--retry", is_flag=True, help="Train again what failed, diverged or ran out of memory before.")
 def run(
-    file: Path,
+    files: tuple[Path, ...],
     results: Path,
     only: tuple[str, ...],
     jobs: int | None,
@@ -78,7 +81,7 @@ def run(
     fail_fast: bool,
     retry: bool,
 ) -> None:
-    """Train and score every cell of a benchmark FILE that is not done yet.
+    """Train and score every cell of a benchmark FILE that is not done yet; of several files one after the other.
 
     Run it again to go on after an interruption, to add cells, or to do nothing. Exit codes: 0 all done, 1 a cell
     failed, 2 bad input, 130 stopped by Ctrl-C, 143 by SIGTERM.
@@ -90,24 +93,35 @@ def run(
       ganbench run studies/mnist-short.toml --device cuda:0 --results /data/results
     """
     from ganbench.run import Options, Terminated
+
+    options = Options(only, jobs, device, executor, fail_fast, retry)
+    console = _console()
+    loaded = _load_all(files)  # a mistake in the last file shows before the first one is run
+    failed = False
+    for plan, source in loaded:
+        if len(loaded) > 1:
+            console.print(f"[bold]{plan.benchmark.name}[/bold]: {source.path}", highlight=False)
+        try:
+            failed |= _run(plan, source, _store(results, plan), options, console)
+        except KeyboardInterrupt as stop:
+            again = f"`ganbench run {' '.join(map(str, files))}`"
+            console.print(f"stopped; what was done is kept: {again} goes on from there", highlight=False)
+            sys.exit(143 if isinstance(stop, Terminated) else 130)
+        if failed and fail_fast:
+            break
+    sys.exit(1 if failed else 0)
+
+
+def _run(plan: Plan, source: Source, store: Store, options: Options, console: Console) -> bool:
+    """Run one benchmark and show its leaderboards; whether a cell failed."""
+    from ganbench import report
     from ganbench.run import run as run_plan
     from ganbench.view import RunView
 
-    plan, source = _load(file)
-    store = _store(results, plan)
-    options = Options(only, jobs, device, executor, fail_fast, retry)
-    console = _console()
-    try:
-        with RunView(console) as view:
-            outcome = run_plan(plan, source.text, store, options, view, installed())
-    except KeyboardInterrupt as stop:
-        console.print(f"stopped; what was done is kept: `ganbench run {file}` goes on from there", highlight=False)
-        sys.exit(143 if isinstance(stop, Terminated) else 130)
-
-    from ganbench import report
-
+    with RunView(console) as view:
+        outcome = run_plan(plan, source.text, store, options, view, installed())
     tables = store.tables()
-    report.write(store, tables, pictures=False)
+    report.write(tables, store.root, pictures=False)
     report.terminal(tables, console)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
     click.echo(f"{counts}; {outcome.trained} trained now; records in {store.root}")
@@ -116,44 +130,59 @@ def run(
         click.echo(f"  {cell.variant} on {cell.dataset}, seed {cell.seed}: {manifest['status']}: {reason}", err=True)
         if manifest["status"] != "planned":
             click.echo(f"    log: {store.cell(cell.directory).log}", err=True)
-    sys.exit(1 if outcome.failures else 0)
+    return bool(outcome.failures)
 
 
 @main.command()
-@_FILE
+@_FILES
 @_RESULTS
 @_ONLY
-def plan(file: Path, results: Path, only: tuple[str, ...]) -> None:
-    """Show the cells of a benchmark FILE: which are done, new or skipped, and why. Trains and writes nothing.
+def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...]) -> None:
+    """Show the cells of benchmark FILEs: which are done, new or skipped, and why. Trains and writes nothing.
 
     \b
     Examples:
       ganbench plan benchmark.toml
       ganbench plan studies/mnist-short.toml --only cgan
+      ganbench plan studies/thesis/*.toml
     """
+    configurations = cells = 0
+    loaded = _load_all(files)
+    for resolved, source in loaded:
+        if len(loaded) > 1:
+            click.echo(f"{resolved.benchmark.name}: {source.path}")
+        counts = _plan(resolved, _store(results, resolved), only)
+        configurations, cells = configurations + counts[0], cells + counts[1]
+    if len(loaded) > 1:
+        click.echo(f"{len(loaded)} benchmarks, {configurations} configurations, {cells} cells in all")
+
+
+def _plan(resolved: Plan, store: Store, only: tuple[str, ...]) -> tuple[int, int]:
+    """Print the cells of one benchmark; how many configurations and cells it has."""
     from rich.table import Table
 
+    from ganbench.plan import distinctions
     from ganbench.run import fingerprints, selected, state
 
-    resolved, _ = _load(file)
-    store = _store(results, resolved)
     cells = selected(resolved.cells(fingerprints(resolved)), only)
+    settings = distinctions(cells)
     table = Table("cell", "parameters", "seed", "status", box=None, header_style="bold")
     counts: dict[str, int] = {}
     for cell in cells:
         status = state(cell, store)
         counts[status] = counts.get(status, 0) + 1
         said = f"skipped: {cell.skip}" if cell.skip else {"planned": "new"}.get(status, status)
-        settings = " ".join(cell.labels[name] for name in cell.overrides if cell.labels[name])
-        table.add_row(f"{cell.variant} on {cell.dataset}", settings, str(cell.seed), said)
+        table.add_row(f"{cell.variant} on {cell.dataset}", settings[cell.directory], str(cell.seed), said)
     console = _console()
     console.print(table)
     todo = sum(count for status, count in counts.items() if status in ("planned", "interrupted", "running"))
     rest = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()) if status != "planned")
-    click.echo(f"{len(cells)} cells, {todo} to train{f' ({rest})' if rest else ''}")
+    configurations = len({(cell.variant, cell.dataset, tuple(cell.params.items())) for cell in cells})
+    click.echo(f"{configurations} configurations, {len(cells)} cells, {todo} to train{f' ({rest})' if rest else ''}")
     for name, chosen in resolved.datasets.items():
         if chosen.error:
             click.echo(f"dataset {name} cannot be used: {chosen.error}", err=True)
+    return configurations, len(cells)
 
 
 @main.command("list")
@@ -246,24 +275,36 @@ def plugins() -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
-def report(folder: Path | None) -> None:
-    """Write leaderboards, plots and sample sheets from the records in FOLDER (default: the latest below results/).
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report (default: FOLDER).")
+@click.option("--x", type=click.Choice(_AXES), help="X axis of learning curves (default: the unit of the budget).")
+def report(folders: tuple[Path, ...], to: Path | None, x: str | None) -> None:
+    """Write leaderboards, plots and sample sheets from the records in FOLDERS (default: the latest below results/).
+
+    Several folders make one report, where their numbers can be compared; --to says where it goes.
 
     \b
     Examples:
       ganbench report
-      ganbench report results/quickstart
+      ganbench report results/quickstart --x seconds
+      ganbench report results/dcgan-mnist results/wgan-mnist --to results/mnist
     """
     from ganbench import report as reports
+    from ganbench.errors import UserError
+    from ganbench.merged import merge
     from ganbench.store import Store, latest
 
-    store = Store(folder) if folder else latest(Path("results"))
-    tables = store.tables()
-    written = reports.write(store, tables)
+    stores = [Store(folder) for folder in folders] or [latest(Path("results"))]
+    if len(stores) > 1 and to is None:
+        raise UserError("several folders make one report: say where with --to FOLDER")
+    out = to or stores[0].root
+    if (out / "run.json").exists() and [out.resolve()] != [store.root.resolve() for store in stores]:
+        raise UserError(f"{out} holds the results of a run, with a report of its own; choose another folder with --to")
+    tables = merge(stores, out.resolve().name)
+    written = reports.write(tables, out, x=x)
     for component in installed().components:
         if component.kind == "reporters":
-            component.load()().report(tables, store.root / "report")
+            component.load()().report(tables, out / "report")
     reports.terminal(tables, _console())
     for path in written:
         click.echo(path)
@@ -344,13 +385,54 @@ def data_list() -> None:
     console.print(f"data root: {data_root()}", highlight=False)
 
 
-def _load(file: Path) -> tuple[Plan, Source]:
-    """Read, validate and resolve a benchmark file."""
+@data.command("show")
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to [default: results/data/NAME].")
+def data_show(name: str, out: Path | None) -> None:
+    """Show the dataset NAME as a distribution: samples, classes, mean and variance of every pixel, their values.
+
+    It is prepared first where it is not. Statistics are exact and of the train split.
+
+    \b
+    Examples:
+      ganbench data show digits
+      ganbench data show folder:pictures --out pictures-seen
+    """
+    from rich.table import Table
+
+    from ganbench.data import data_root, prepare
+    from ganbench.report.distribution import write
+    from ganbench.store import slug
+
+    prepared = prepare(name, installed().dataset(name), data_root(), say=click.echo)
+    distribution, written = write(prepared, out or Path("results/data") / slug(name))
+    sizes = ", ".join(f"{count:,} {split}" for split, count in prepared.counts.items())
+    sizes += " (held out of train)" if prepared.held_out else ""
+    classes = f"{prepared.spec.classes} classes" if prepared.spec.classes else "unlabelled, so there is no classes.png"
+    click.echo(f"{name}: {sizes}, shape {'×'.join(map(str, prepared.spec.shape))}, {classes}")
+    table = Table("channel", "mean", "std", "min", "max", box=None, header_style="bold")
+    for channel in distribution.channels():
+        texts = (f"{channel.mean:.2f}", f"{channel.std:.2f}", str(channel.lowest), str(channel.highest))
+        table.add_row(channel.name, *texts)
+    _console().print(table)
+    for path in written:
+        click.echo(path)
+
+
+def _load_all(files: Sequence[Path]) -> list[tuple[Plan, Source]]:
+    """Read, validate and resolve benchmark files, each with a results folder of its own."""
     from ganbench.config import read
+    from ganbench.errors import UserError
     from ganbench.plan import resolve
 
-    benchmark, source = read(file)
-    return resolve(benchmark, source, installed()), source
+    loaded: dict[str, tuple[Plan, Source]] = {}
+    for file in files:
+        benchmark, source = read(file)
+        if benchmark.name in loaded:
+            other = loaded[benchmark.name][1].path
+            raise UserError(f"{file} and {other} have the same name {benchmark.name!r}, so the same results folder")
+        loaded[benchmark.name] = (resolve(benchmark, source, installed()), source)
+    return list(loaded.values())
 
 
 def _store(results: Path, plan: Plan) -> Store:

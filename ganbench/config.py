@@ -14,6 +14,7 @@ from ganbench.errors import UserError, did_you_mean
 
 DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
 Scalar = bool | int | float | str
+Images = Literal["train", "train+test"]
 Location = tuple[int | str, ...]
 
 
@@ -66,12 +67,17 @@ class DatasetEntry(_Model):
 
 
 class Grid(_Model):
-    """Variants x datasets x the product of `params` (a list is swept, a scalar is fixed) x `configs` (exact rows)."""
+    """Variants x datasets x the product of `params` (a list is swept, a scalar is fixed) x `configs` (exact rows).
+
+    `budget` and `evaluate` stand in for those of the whole file.
+    """
 
     variants: list[str] = Field(min_length=1)
     datasets: list[str | DatasetEntry] = Field(min_length=1)
     params: dict[str, Scalar | list[Scalar]] = {}
     configs: list[dict[str, Scalar]] = Field([{}], min_length=1)
+    budget: Budget | None = None
+    evaluate: Evaluate | None = None
 
     @field_validator("params")
     @classmethod
@@ -83,7 +89,11 @@ class Grid(_Model):
 
 
 class Benchmark(_Model):
-    """The content of a benchmark file."""
+    """The content of a benchmark file.
+
+    `train_on` and `reference` say which images the GANs learn from and which the distances compare with. `extractors`
+    puts another extractor in the place of the one that metrics ask for: ``{ classifier = "hoeckler-mnist" }``.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     seeds: int | list[int] = 1
@@ -91,6 +101,9 @@ class Benchmark(_Model):
     metrics: list[str] = Field(["cs", "fcd"], min_length=1)
     evaluate: Evaluate = Evaluate()
     rank: Rank = Rank()
+    train_on: Images = "train"
+    reference: Images = "train"
+    extractors: dict[str, str] = {}
     device: str = Field("auto", pattern=DEVICE)
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     grid: list[Grid] = Field(min_length=1)

@@ -208,13 +208,17 @@ class Executor(ABC):
 class Tables(NamedTuple):
     """The records of a run, as reporters get them. Every planned cell has a row in `cells`, whatever became of it.
 
-    `run`: content of ``run.json`` (``name``, ``rank`` as ``{"metric", "at"}``, ``metrics`` as name -> ``direction``).
+    `run`: content of ``run.json`` (``name``, ``rank`` as ``{"metric", "at"}``, ``metrics`` as name -> ``direction``,
+    ``budget`` as ``{"unit", "amount"}``), and where cells have several budgets all of them as ``budgets``. Of several
+    runs in one report (`ganbench.merged`) also ``folders`` and ``varying``.
 
     `cells`: ``key, variant, dataset, seed, status, reason, params`` (dict of all resolved parameters), ``symbols``
     (dict parameter -> symbol), ``labels`` (dict parameter -> how names of configurations show it, ``BS=32``; empty
-    where they leave it out), ``overrides`` (dict of the parameters that the benchmark file set),
-    ``generator_updates, images, epochs, seconds, train_seconds, evaluate_seconds``, ``unavailable`` (dict metric ->
-    reason), ``directory`` (Path).
+    where they leave it out), ``overrides`` (dict of the parameters that the benchmark file set), ``budget`` (like the
+    run's), ``evaluate`` (``{"times", "samples"}``), ``precision`` (each of these None where there is no record of it),
+    ``generator_updates, images, epochs, seconds, train_seconds, evaluate_seconds``, ``conditional`` (bool: whether it
+    generates by class, so that its sample sheets have a row per class; false until it is done), ``unavailable`` (dict
+    metric -> reason), ``directory`` (Path).
 
     `scores`: ``key, variant, dataset, seed, point, generator_updates, images, epochs, seconds, metric, value``, where
     `point` is ``curve`` (each evaluation during training), ``best`` (the chosen snapshot, scored again on fresh

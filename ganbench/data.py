@@ -40,6 +40,16 @@ class Prepared:
     folder: Path
     held_out: bool = False
 
+    def split(self, name: str) -> Split:
+        """The images of ``train``, ``test`` or ``train+test`` (copied into memory, the train images first)."""
+        if name != "train+test":
+            return self.splits[name]
+        train, test = self.splits["train"], self.splits["test"]
+        images = np.concatenate([train.images, test.images])
+        if train.labels is None or test.labels is None:
+            return Split(images)
+        return Split(images, np.concatenate([train.labels, test.labels]))
+
     @property
     def counts(self) -> dict[str, int]:
         """Number of images per split."""

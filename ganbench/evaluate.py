@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,24 @@ References = dict[str, dict[str, Tensor]]
 class Evaluator:
     """Everything needed to score images against one dataset: its metrics, their extractors and references.
 
-    `unavailable` says which of the metrics asked for cannot be had here, and why; the others work.
+    `extractors` maps the names that metrics ask for to the extractors they get; `reference` says which images the
+    distances compare with (``train`` or ``train+test``). `unavailable` says which of the metrics asked for cannot be
+    had here, and why; the others work.
     """
 
     def __init__(
-        self, data: Prepared, metrics: list[str], *, device: str, root: Path, say: Callable[[str], None]
+        self,
+        data: Prepared,
+        metrics: list[str],
+        *,
+        extractors: Mapping[str, str],
+        reference: str,
+        device: str,
+        root: Path,
+        say: Callable[[str], None],
     ) -> None:
         self.device = device
+        self.reference = reference
         self.metrics: dict[str, type[Metric]] = {}
         self.extractors: dict[str, Extractor] = {}
         self.references: References = {}
@@ -51,7 +62,7 @@ class Evaluator:
             needed = metric.extractor
             if needed and needed not in self.extractors and needed not in refused:
                 try:
-                    self.extractors[needed] = installed().find("extractors", needed).load()(source)
+                    self.extractors[needed] = installed().find("extractors", extractors[needed]).load()(source)
                 except Unavailable as error:
                     refused[needed] = str(error)
             if needed in refused:
@@ -78,17 +89,18 @@ class Evaluator:
         cache: Path,
         say: Callable[[str], None],
     ) -> dict[str, Tensor]:
-        """The train split's side of a metric, from the cache when there by the hash of all that determines it."""
+        """The real side of a metric, from the cache when there by the hash of all that determines it."""
         seen_by = [extractor.version, extractor.hash] if extractor else []
-        identity = [component.id, metric.version, seen_by, data.fingerprint, "train"]
+        identity = [component.id, metric.version, seen_by, data.fingerprint, self.reference]
         path = cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.safetensors"
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.exists():
-                count = len(data.splits["train"].images)
+                real = data.split(self.reference)
+                count = len(real.images)
                 say(f"{data.name}: reference statistics of {component.name} from {count:,} images")
                 stream = metric(count)
-                for images, labels in real_blocks(data.splits["train"], self.device):
+                for images, labels in real_blocks(real, self.device):
                     stream.update(self._features(extractor, images, labels))
                 temporary = path.with_suffix(".tmp")
                 save_file({name: tensor.cpu().contiguous() for name, tensor in stream.state().items()}, temporary)

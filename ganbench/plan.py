@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganbench.config import Benchmark, DatasetEntry, Grid, Source
+from ganbench.config import Benchmark, Budget, DatasetEntry, Evaluate, Grid, Source
 from ganbench.contracts import Dataset, DataSpec, Metric, Variant
-from ganbench.errors import DatasetError, ParamError, UserError
+from ganbench.errors import DatasetError, ParamError, UserError, did_you_mean
 from ganbench.params import Params, Value
 from ganbench.plugins import Component, Plugins
 from ganbench.store import slug
@@ -68,6 +68,7 @@ class Cell:
             "symbols": dict(self.symbols),
             "labels": dict(self.labels),
             "overrides": dict(self.overrides),
+            **{name: self.task[name] for name in ("budget", "evaluate", "precision")},
             "skip": self.skip,
         }
 
@@ -82,6 +83,8 @@ class Row:
     data: ChosenDataset
     params: Params
     overrides: Mapping[str, Value]
+    budget: Budget
+    evaluate: Evaluate
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Plan:
     metrics: Mapping[str, Component]
     metric_classes: Mapping[str, type[Metric]]
     rank_metric: str
+    extractors: Mapping[str, Component]
     datasets: Mapping[str, ChosenDataset]
     rows: tuple[Row, ...]
 
@@ -118,7 +122,8 @@ class Plan:
 
     def _cell(self, seed: int, row: Row, fingerprints: Mapping[str, str], device: str) -> Cell:
         component, variant, chosen, params = row.component, row.variant, row.data, row.params
-        budget = self.benchmark.budget
+        budget = row.budget
+        ranked = self.metric_classes[self.rank_metric]
         identity = {
             "protocol": PROTOCOL,
             "variant": component.id,
@@ -131,11 +136,14 @@ class Plan:
             "seed": seed,
             "budget": {"unit": budget.unit, "amount": float(budget.amount)},
             "precision": self.benchmark.precision,
-            "evaluate": self.benchmark.evaluate.model_dump(),
+            "evaluate": row.evaluate.model_dump(),
+            "train_on": self.benchmark.train_on,
+            "reference": self.benchmark.reference,
             # The ranked metric chooses the snapshot that is kept; the other metrics can be added later.
             "rank": {
                 "metric": self.metrics[self.rank_metric].id,
-                "version": self.metric_classes[self.rank_metric].version,
+                "version": ranked.version,
+                "extractor": self.extractors[ranked.extractor].id if ranked.extractor else "",
             },
         }
         task = {
@@ -150,8 +158,9 @@ class Plan:
             "budget": identity["budget"],
             "precision": self.benchmark.precision,
             "evaluate": identity["evaluate"],
+            "train_on": self.benchmark.train_on,
             "rank": self.rank,
-            "metrics": self.metric_versions,
+            **self._scoring_task(),
             "device": device,
             "identity": identity,
         }
@@ -171,7 +180,14 @@ class Plan:
 
     def reference_task(self, chosen: ChosenDataset, device: str) -> dict[str, Any]:
         """The unit of work that prepares a dataset: its arrays, extractors, references and real rows."""
-        return {"unit": "reference", **self._dataset_task(chosen), "metrics": self.metric_versions, "device": device}
+        return {"unit": "reference", **self._dataset_task(chosen), **self._scoring_task(), "device": device}
+
+    def _scoring_task(self) -> dict[str, Any]:
+        return {
+            "metrics": self.metric_versions,
+            "extractors": {asked: component.id for asked, component in self.extractors.items()},
+            "reference": self.benchmark.reference,
+        }
 
     def _dataset_task(self, chosen: ChosenDataset) -> dict[str, Any]:
         return {
@@ -179,6 +195,19 @@ class Plan:
             "dataset_id": chosen.id,
             "dataset_params": chosen.dataset.params.to_dict(),
         }
+
+
+def distinctions(cells: Sequence[Cell]) -> dict[str, str]:
+    """Cell directory -> the parameters in which it differs from others of its variant and dataset (``BS=16 BN=No``)."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.variant, cell.dataset), []).append(cell)
+    found = {}
+    for group in groups.values():
+        names = [name for name in group[0].params if len({cell.params[name] for cell in group}) > 1]
+        for cell in group:
+            found[cell.directory] = " ".join(cell.labels[name] for name in names if cell.labels[name])
+    return found
 
 
 def key(identity: Mapping[str, Any]) -> str:
@@ -195,30 +224,65 @@ def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
         metrics[plugins.name(component)] = component
     classes: dict[str, type[Metric]] = {name: component.load() for name, component in metrics.items()}
     for name, metric in classes.items():
-        if benchmark.evaluate.samples < metric.minimum_samples:
-            wanted = (
-                f"evaluate.samples = {benchmark.evaluate.samples} is too few: {name} needs {metric.minimum_samples}"
-            )
-            raise source.error(wanted, ("evaluate", "samples"))
+        for where, evaluate in _evaluations(benchmark):
+            if evaluate.samples < metric.minimum_samples:
+                few = f"evaluate.samples = {evaluate.samples} is too few: {name} needs {metric.minimum_samples}"
+                raise source.error(few, where)
+    extractors = _extractors(benchmark, source, plugins, classes)
     datasets: dict[str, ChosenDataset] = {}
     rows: list[Row] = []
+    rows_by: dict[tuple[str, str, Params], Row] = {}
     for number, grid in enumerate(benchmark.grid):
+        where = ("grid", number, "variants")
         chosen = []
         for entry in grid.datasets:
             found = _dataset(plugins, source, number, entry)
             chosen.append(datasets.setdefault(_identity(found), found))
         for name in grid.variants:
-            component = _find(plugins, source, "variants", name, ("grid", number, "variants"))
+            component = _find(plugins, source, "variants", name, where)
             variant: Variant = component.load()()
             for overrides in _rows(grid):
                 params = _params(source, number, component, variant, overrides, grid)
                 short = plugins.name(component)
-                rows += [Row(short, component, variant, data, params, overrides) for data in chosen]
+                budget, evaluate = grid.budget or benchmark.budget, grid.evaluate or benchmark.evaluate
+                for data in chosen:
+                    row = Row(short, component, variant, data, params, overrides, budget, evaluate)
+                    twin = rows_by.setdefault((component.id, data.name, params), row)
+                    if (twin.budget, twin.evaluate) != (budget, evaluate):
+                        again = f"{short} on {data.name} is there twice with the same parameters and another budget"
+                        raise source.error(f"{again} or evaluate; they would share a line of the leaderboard", where)
+                    rows.append(row)
     named = {found.name: found for found in datasets.values()}
     if len(named) < len(datasets):
         raise UserError(f"{source.path}: a dataset is used with different params; use one file for each")
     ranked = plugins.name(_find(plugins, source, "metrics", benchmark.rank.metric, ("rank", "metric")))
-    return Plan(benchmark, metrics, classes, ranked, named, tuple(rows))
+    return Plan(benchmark, metrics, classes, ranked, extractors, named, tuple(rows))
+
+
+def _evaluations(benchmark: Benchmark) -> list[tuple[tuple[int | str, ...], Evaluate]]:
+    """The file's `evaluate` and those of its grids, each with the place of its number of samples."""
+    found: list[tuple[tuple[int | str, ...], Evaluate]] = [(("evaluate", "samples"), benchmark.evaluate)]
+    for number, grid in enumerate(benchmark.grid):
+        if grid.evaluate:
+            found.append((("grid", number, "evaluate", "samples"), grid.evaluate))
+    return found
+
+
+def _extractors(
+    benchmark: Benchmark, source: Source, plugins: Plugins, metrics: Mapping[str, type[Metric]]
+) -> dict[str, Component]:
+    """What metrics ask for -> the extractor they get: the one of that name, or the one the file puts in its place."""
+    asked = dict.fromkeys(metric.extractor for metric in metrics.values() if metric.extractor)
+    for name in benchmark.extractors:
+        if name not in asked:
+            known = f"they ask for {', '.join(asked) or 'none'}"
+            raise source.error(
+                f"extractors.{name}{did_you_mean(name, asked)}: no metric asks for it ({known})", ("extractors", name)
+            )
+    return {
+        name: _find(plugins, source, "extractors", benchmark.extractors.get(name, name), ("extractors", name))
+        for name in asked
+    }
 
 
 def _rows(grid: Grid) -> list[dict[str, Value]]:

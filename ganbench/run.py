@@ -111,6 +111,9 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         "budget": {"unit": plan.benchmark.budget.unit, "amount": plan.benchmark.budget.amount},
         "evaluate": plan.benchmark.evaluate.model_dump(),
         "seeds": plan.benchmark.seed_list,
+        "train_on": plan.benchmark.train_on,
+        "reference": plan.benchmark.reference,
+        "extractors": {asked: plugins.name(component) for asked, component in plan.extractors.items()},
     }
     before = signal.signal(signal.SIGTERM, _terminated)
     try:

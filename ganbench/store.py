@@ -100,6 +100,11 @@ class Unit:
         raise UserError(f"{self.directory} holds no readable cell.json; it is not the directory of a cell")
 
     @property
+    def exists(self) -> bool:
+        """Whether there is a task, that is, whether it was ever handed to a worker."""
+        return (self.directory / "cell.json").exists() or (self.directory / "task.json").exists()
+
+    @property
     def manifest(self) -> Record:
         """The unit's state; ``{"status": "planned"}`` before it was ever started."""
         return read_json(self.directory / "manifest.json") or {"format": FORMAT, "status": "planned", "attempt": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from ganbench.contracts import Tables
 if TYPE_CHECKING:
     from ganbench.store import Store, Unit
 
+Budget = Mapping[str, Any]
 _CELLS = [
     "key",
     "variant",
@@ -22,12 +24,16 @@ _CELLS = [
     "symbols",
     "labels",
     "overrides",
+    "budget",
+    "evaluate",
+    "precision",
     "generator_updates",
     "images",
     "epochs",
     "seconds",
     "train_seconds",
     "evaluate_seconds",
+    "conditional",
     "unavailable",
     "directory",
 ]
@@ -67,7 +73,7 @@ def build(store: Store) -> Tables:
     planned: dict[str, dict[str, Any]] = run["cells"]
     for name, outline in planned.items():
         unit = store.cell(name)
-        cell, cell_scores = _cell(unit, outline)
+        cell, cell_scores = _cell(unit, outline, run)
         cells.append(cell)
         scores += cell_scores
     references, datasets = [], []
@@ -76,8 +82,9 @@ def build(store: Store) -> Tables:
         if unit.task["dataset"] in wanted:
             datasets.append(_dataset(unit))
             references += _references(unit)
+    budgets = distinct(cell["budget"] for cell in cells if cell["status"] != "skipped")
     return Tables(
-        run,
+        {**run, "budgets": budgets} if len(budgets) > 1 else run,
         pd.DataFrame(cells, columns=_CELLS),
         pd.DataFrame(scores, columns=_SCORES).astype({"value": float}),
         pd.DataFrame(references, columns=_REFERENCES).astype({"value": float}),
@@ -85,23 +92,40 @@ def build(store: Store) -> Tables:
     )
 
 
-def _cell(unit: Unit, outline: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def distinct(budgets: Iterable[Budget | None]) -> list[Budget]:
+    """Every budget once, in order."""
+    return list({budget_text(budget): budget for budget in budgets if budget}.values())
+
+
+def budget_text(budget: Budget) -> str:
+    """``30 epochs``, ``24,000 images``."""
+    return f"{budget['amount']:,.10g} {budget['unit'].replace('_', ' ')}"
+
+
+def _cell(unit: Unit, outline: dict[str, Any], run: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One row of `cells` and the rows of `scores` of one cell. `outline` is what the plan says of it."""
     manifest = unit.manifest
+    task = unit.task if unit.exists else {}
+    said = {field: task.get(field, outline.get(field, run.get(field))) for field in ("budget", "evaluate", "precision")}
     if outline.get("skip"):
         manifest = {"status": "skipped", "reason": outline["skip"]}
     who = {field: outline[field] for field in ("key", "variant", "dataset", "seed")}
     counters = {field: manifest.get(field) for field in ("generator_updates", "images", "epochs")}
     seconds = manifest.get("seconds", {})
+    # Before parameters knew their labels, names of configurations were made like this.
+    plain = {name: f"{outline['symbols'].get(name) or name}={value}" for name, value in outline["params"].items()}
     row = {
         **who,
         **counters,
-        **{field: outline[field] for field in ("params", "symbols", "labels", "overrides")},
+        **{field: outline[field] for field in ("params", "symbols", "overrides")},
+        "labels": outline.get("labels", plain),
+        **said,
         "status": manifest["status"],
         "reason": manifest.get("reason") or "",
         "seconds": seconds.get("total"),
         "train_seconds": seconds.get("train"),
         "evaluate_seconds": seconds.get("evaluate"),
+        "conditional": bool(manifest.get("conditional", False)),
         "unavailable": manifest.get("unavailable", {}),
         "directory": unit.directory,
     }

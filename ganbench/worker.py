@@ -78,13 +78,11 @@ def say(unit: Unit, message: str) -> None:
 def _reference(unit: Unit, task: Record) -> Record:
     """Prepare a dataset: its arrays, its extractors, the metrics' references and the real rows."""
     from ganbench.environment import environment
-    from ganbench.evaluate import Evaluator, real_rows
+    from ganbench.evaluate import real_rows
     from ganbench.sheets import real_sheet
 
     data = _prepare(unit, task)
-    evaluator = Evaluator(
-        data, list(task["metrics"]), device=task["device"], root=data_root(), say=lambda message: say(unit, message)
-    )
+    evaluator = _evaluator(unit, task, data, list(task["metrics"]))
     test = data.splits["test"]
     write_atomically(unit.directory / "real.png", real_sheet(test.images, test.labels, data.spec.classes))
     return {
@@ -100,19 +98,28 @@ def _reference(unit: Unit, task: Record) -> Record:
     }
 
 
+def _evaluator(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> Evaluator:
+    from ganbench.evaluate import Evaluator
+
+    return Evaluator(
+        data,
+        metrics,
+        extractors=task["extractors"],
+        reference=task["reference"],
+        device=task["device"],
+        root=data_root(),
+        say=lambda message: say(unit, message),
+    )
+
+
 def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evaluator, Game]:
     """What a cell is made of: its data, the evaluator for `metrics`, and its game at the start."""
     import torch
 
-    from ganbench.evaluate import Evaluator
-
-    def tell(message: str) -> None:
-        say(unit, message)
-
     data = _prepare(unit, task)
     if data.fingerprint != task["fingerprint"]:
         raise DatasetError(f"{task['dataset']} changed since the run was planned; `ganbench run` again plans anew")
-    evaluator = Evaluator(data, metrics, device=task["device"], root=data_root(), say=tell)
+    evaluator = _evaluator(unit, task, data, metrics)
     reference = Store(unit.directory.parent.parent).reference(task["dataset"]).manifest.get("extractors", {})
     for name, found in evaluator.hashes.items():
         known = reference.get(name, {}).get("hash", found)
@@ -164,7 +171,7 @@ def _train(unit: Unit, task: Record) -> Record:
 
     last = play(
         game,
-        Batches(data.splits["train"], game.batch_size, device=task["device"], seed=seed),
+        Batches(data.split(task["train_on"]), game.batch_size, device=task["device"], seed=seed),
         Budget(**task["budget"]),
         evaluations=times,
         evaluate=evaluate,
@@ -182,6 +189,7 @@ def _train(unit: Unit, task: Record) -> Record:
         "rounds": last.rounds,
         "images": last.images,
         "epochs": last.epochs,
+        "conditional": game.conditional,
         "parameters": {player.name: sum(p.numel() for p in player.parameters()) for player in game.players},
         "best": {**chosen, "selected_at": chosen["metrics"], "metrics": again},
         "last": evaluations[-1],

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import MINI
 
 from ganbench.cli import main
 from ganbench.config import read
+from ganbench.errors import UserError
 from ganbench.plan import Cell, Plan, resolve
 from ganbench.plugins import installed
 
@@ -169,3 +171,52 @@ def test_fewer_samples_than_a_metric_needs_is_a_mistake(toml: Toml) -> None:
     outcome = CliRunner().invoke(main, ["plan", str(path)])
     assert outcome.exit_code == 2
     assert "line 5: evaluate.samples = 9 is too few: is needs 20" in outcome.stderr
+
+
+BUDGETS = """
+name = "b"
+budget = { epochs = 2 }
+evaluate = { times = 2, samples = 100 }
+[[grid]]
+variants = ["mlp-gan"]
+datasets = ["digits"]
+[[grid]]
+variants = ["dcgan"]
+datasets = ["digits"]
+budget = { epochs = 3 }
+evaluate = { times = 3, samples = 50 }
+"""
+
+
+def test_a_grid_can_have_a_budget_and_evaluations_of_its_own(toml):
+    first, second = cells(toml(BUDGETS))
+    assert first.task["budget"] == {"unit": "epochs", "amount": 2.0}
+    assert second.task["budget"] == {"unit": "epochs", "amount": 3.0}
+    assert second.task["evaluate"] == {"times": 3, "samples": 50}
+
+
+def test_the_same_configuration_with_two_budgets_is_refused_with_its_line(toml):
+    path = toml(BUDGETS, ('["dcgan"]', '["mlp-gan"]'))
+    with pytest.raises(UserError, match=r"line 9: mlp-gan on digits is there twice .* another budget"):
+        cells(path)
+
+
+def test_too_few_samples_in_a_grid_are_refused(toml):
+    path = toml('metrics = ["is"]\nrank = { metric = "is" }\n' + BUDGETS, ("samples = 50", "samples = 5"))
+    with pytest.raises(UserError, match=r"evaluate.samples = 5 is too few: is needs 20"):
+        cells(path)
+
+
+@pytest.mark.parametrize(
+    "line", ['train_on = "train+test"', 'reference = "train+test"', 'extractors = { classifier = "hoeckler-mnist" }']
+)
+def test_what_is_trained_on_compared_with_and_looked_through_is_part_of_the_key(toml, line):
+    plain, (changed,) = cells(toml()), cells(toml(f"{line}\n{MINI}"))
+    assert changed.key != plain[0].key
+
+
+def test_extractors_must_be_asked_for_by_a_metric_and_exist(toml):
+    with pytest.raises(UserError, match=r"line 1: extractors.classifer; did you mean 'classifier'\?: no metric asks"):
+        cells(toml(f'extractors = {{ classifer = "hoeckler-mnist" }}\n{MINI}'))
+    with pytest.raises(UserError, match=r"line 1: unknown extractor 'hoeckler-mist'; did you mean 'hoeckler-mnist'"):
+        cells(toml(f'extractors = {{ classifier = "hoeckler-mist" }}\n{MINI}'))

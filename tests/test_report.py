@@ -8,89 +8,23 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from records import METRICS, Records
 from rich.console import Console
 from scipy import stats
 
-from ganbench.params import Info
-from ganbench.report import files, interval, leaderboards, terminal, write
+from ganbench.report import files, interval, leaderboards, terminal
+from ganbench.report import write as write_report
 from ganbench.report.words import for_csv, for_markdown, number
 from ganbench.store import Store
 
-METRICS = {"fcd": {"direction": "lower"}, "cs": {"direction": "higher"}}
 
-
-class Records:
-    """Writes a results folder as a run would have left it."""
-
-    def __init__(self, root: Path, *, metric: str = "fcd", at: str = "best", metrics: dict[str, Any] = METRICS) -> None:
-        self.store = Store(root)
-        self.run: dict[str, Any] = {"name": "study", "rank": {"metric": metric, "at": at}, "metrics": metrics}
-        self.run["cells"] = {}
-
-    def cell(
-        self,
-        variant: str,
-        seed: int,
-        best: dict[str, float] | None,
-        *,
-        dataset: str = "digits",
-        status: str = "done",
-        reason: str | None = None,
-        params: dict[str, Any] | None = None,
-        symbols: dict[str, str] | None = None,
-        skip: str | None = None,
-        last: dict[str, float] | None = None,
-        curve: dict[int, dict[str, float]] | None = None,
-        unavailable: dict[str, str] | None = None,
-        sheet: Image.Image | None = None,
-    ) -> Path:
-        params = params or {"lr": 0.0002}
-        key = f"{len(self.run['cells']):08x}"
-        name = f"{variant}-s{seed}-{key}"
-        outline = {"key": key, "variant": variant, "dataset": dataset, "seed": seed, "params": params, "skip": skip}
-        signs = symbols or {}
-        labels = {param: Info("", signs.get(param, "")).label(param, value) for param, value in params.items()}
-        self.run["cells"][name] = {**outline, "symbols": signs, "labels": labels, "overrides": {}}
-        unit = self.store.cell(name)
-        if skip:
-            return unit.directory
-        unit.create({"unit": "cell", **outline})
-        facts: dict[str, Any] = {"status": status, "reason": reason, "unavailable": unavailable or {}}
-        if status == "done":
-            facts["seconds"] = {"total": 10.0 + seed, "train": 8.0, "evaluate": 2.0}
-        for updates, metrics in (curve or {}).items():
-            unit.append({"event": "evaluation", **_axes(updates), "metrics": metrics})
-        for point, metrics in (("best", best), ("last", last or best)):
-            if metrics is not None:
-                facts[point] = {**_axes(80 if point == "best" else 100), "metrics": metrics}
-        unit.update(**facts)
-        if sheet is not None:
-            sheet.save(unit.sample_sheet(80))
-        return unit.directory
-
-    def dataset(self, name: str = "digits", *, real: dict[str, float] | None = None, **facts: Any) -> Path:
-        unit = self.store.reference(name)
-        unit.create({"unit": "reference", "dataset": name})
-        scores = {metric: {"value": value, "samples": 360} for metric, value in (real or {}).items()}
-        known = {"shape": [1, 8, 8], "classes": 10, "train": 1437, "test": 360, "fingerprint": "f"}
-        extractors = {"classifier": {"test_accuracy": 0.9722, "seed": 0}}
-        unit.update(**{"status": "done", **known, "extractors": extractors, "real": scores, "unavailable": {}, **facts})
-        return unit.directory
-
-    def written(self) -> Store:
-        with self.store.open():
-            self.store.plan(self.run, "")
-        return self.store
-
-
-def _axes(updates: int) -> dict[str, Any]:
-    return {"generator_updates": updates, "images": updates * 64, "epochs": updates / 20, "seconds": updates / 10}
+def write(store: Store) -> list[Path]:
+    return write_report(store.tables(), store.root)
 
 
 def _configurations(store: Store) -> pd.DataFrame:
@@ -282,11 +216,12 @@ def _study(root: Path) -> Records:
 def test_every_file_is_written_and_every_picture_opens(tmp_path):
     paths = write(_study(tmp_path).written())
     names = {str(path.relative_to(tmp_path)) for path in paths}
-    plots = ("curves-digits-fcd", "curves-digits-cs", "comparison-digits")
-    pictures = {f"report/{plot}.{suffix}" for plot in plots for suffix in ("png", "svg")} | {
-        "report/samples-digits.png"
-    }
-    assert names == {"leaderboard.csv", "leaderboard.md", "results.parquet"} | pictures
+    plots = ("curves-digits-fcd", "curves-digits-cs", "experiment-digits-dcgan", "highlight-digits-dcgan-batch_size")
+    plots += ("architectures-digits", "comparison-digits")
+    pictures = {f"report/{plot}.{suffix}" for plot in plots for suffix in ("png", "svg")}
+    pictures |= {f"report/{sheet}.png" for sheet in ("samples-digits", "last-digits-dcgan", "last-digits-wgan")}
+    assert names >= {"leaderboard.csv", "leaderboard.md", "results.parquet"}
+    assert {name for name in names if name.startswith("report/")} == pictures
     for path in paths:
         if path.suffix == ".png":
             with Image.open(path) as image:
@@ -349,10 +284,15 @@ def test_sample_sheet_of_the_best_snapshot_is_shown_enlarged_by_whole_pixels(tmp
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
 def test_missing_and_damaged_sheets_do_not_break_the_report(tmp_path, damage):
-    records = _study(tmp_path)
+    from ganbench.report.sheets import compose, samples
+    from ganbench.report.study import Study
+
+    store = _study(tmp_path).written()
     for path in tmp_path.rglob("*.png"):
         path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:60])
-    assert tmp_path / "report" / "samples-digits.png" in write(records.written())
+    panels = samples(Study(store.tables()), "digits")
+    assert [panel.title for panel in panels] == ["real images", "dcgan batch_size=16", "wgan"]
+    assert min(compose(panels).size) > 200
 
 
 # --- runs with little in them -----------------------------------------------------------------------------------------
@@ -360,7 +300,7 @@ def test_missing_and_damaged_sheets_do_not_break_the_report(tmp_path, damage):
 
 def test_run_without_cells_is_reported(tmp_path):
     store = Records(tmp_path).written()
-    assert [path.name for path in write(store)] == ["leaderboard.csv", "leaderboard.md", "results.parquet"]
+    assert not [path for path in write(store) if path.suffix in (".png", ".svg")]
     assert leaderboards(store.tables()).empty
     _printed(store)
 
@@ -408,31 +348,6 @@ def test_many_configurations_and_negative_scores_are_plotted(tmp_path):
         curve = {step: {"fcd": index - step / 10} for step in (10, 20)}
         records.cell("dcgan", 0, curve[20], curve=curve, params={"lr": index / 7})
     assert {path.name for path in write(records.written())} >= {"curves-digits-fcd.png", "comparison-digits.png"}
-
-
-def test_curves_of_seeds_evaluated_at_different_updates_are_averaged_where_all_have_values(tmp_path):
-    from ganbench.report.plots import on_common_updates
-
-    seeds = {0: {0: 10.0, 10: 0.0}, 1: {2: 4.0, 12: 4.0}}
-    rows = [
-        {"configuration": "a", "seed": s, "generator_updates": u, "value": v}
-        for s in seeds
-        for u, v in seeds[s].items()
-    ]
-    common = on_common_updates(pd.DataFrame(rows))
-    assert common.groupby("generator_updates")["value"].mean().to_dict() == {2: 6.0, 10: 2.0}
-
-
-def test_curve_is_the_arithmetic_mean_of_the_seeds_on_its_logarithmic_axis(tmp_path):
-    from ganbench.report import plots
-
-    records = Records(tmp_path)
-    for seed, value in enumerate((1.0, 100.0)):
-        records.cell("a-gan", seed, {"fcd": value}, curve={step: {"fcd": value} for step in (1, 2, 3)})
-    figure = plots.curves(records.written().tables(), "digits", "fcd")
-    assert figure is not None
-    assert figure.axes[0].get_yscale() == "log"
-    assert list(figure.axes[0].lines[0].get_ydata()) == [50.5] * 3
 
 
 # --- hostile records --------------------------------------------------------------------------------------------------
@@ -502,7 +417,14 @@ def test_drawing_leaves_the_callers_matplotlib_alone(tmp_path):
     import matplotlib
     from matplotlib import pyplot
 
+    from ganbench.report.plots import comparison, curves
+    from ganbench.report.study import Study
+    from ganbench.report.style import saved
+
+    study = Study(_study(tmp_path).written().tables())
     before = dict(matplotlib.rcParams)
-    write(_study(tmp_path).written())
+    for figure in (curves(study, "digits", "fcd"), comparison(study, "digits")):
+        assert figure is not None
+        saved(figure)
     assert dict(matplotlib.rcParams) == before
     assert pyplot.get_fignums() == []

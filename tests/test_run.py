@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from conftest import MINI, ganbench, install
 from PIL import Image
@@ -341,3 +342,71 @@ def test_a_torn_last_line_of_events_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "events.jsonl").open("a") as file:
         file.write('{"event": "evaluation", "metr')
     assert len(unit.events()) == 1
+
+
+PIXELS = """
+from ganbench.api import Extractor, hookimpl
+
+
+class Pixels(Extractor):
+    \"\"\"Pixels as features, and the first ten of them as logits.\"\"\"
+
+    def __init__(self, data):
+        self.hash, self.info = "p" * 64, {}
+
+    def __call__(self, images):
+        flat = images.flatten(1).double()
+        return flat, flat[:, :10]
+
+
+@hookimpl
+def register_extractors(register):
+    register("pixels", "ganbench_pixels:Pixels")
+"""
+
+
+def test_train_and_test_images_together_and_another_extractor(tmp_path: Path, toml: Toml, results: Path) -> None:
+    environment = install(tmp_path / "site", "pixels", PIXELS)
+    whole = 'train_on = "train+test"\nreference = "train+test"\nextractors = { classifier = "pixels" }\n'
+    path = toml(whole + MINI, ("generator_updates = 4", "epochs = 0.25"))
+    done = ganbench(environment, "run", path, "--results", results)
+    assert done.returncode == 0, done.stderr
+    (unit,) = Store(results / "mini").cells()
+    manifest = unit.manifest
+    assert manifest["epochs"] == pytest.approx(manifest["images"] / 1797)
+    assert manifest["extractors"] == {"classifier": "p" * 64}
+    assert manifest["conditional"] is False
+
+    from sklearn.datasets import load_digits
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    from ganbench.data import lookup
+    from ganbench.plugins import installed
+
+    prepared = lookup("digits", installed().dataset("digits"), Path(os.environ["GANBENCH_DATA"]))
+    assert prepared is not None
+    both = prepared.split("train+test")
+    assert len(both.images) == len(load_digits().images)
+    assert both.labels is not None
+    assert np.array_equal(np.bincount(both.labels), np.bincount(load_digits().target))
+    pixels = [torch.tensor(split.images).flatten(1).double() for split in (both, prepared.splits["test"])]
+    expected = fid_statistics_to_metric(*map(fid_features_to_statistics, pixels), False)
+    fcd = Store(results / "mini").reference("digits").manifest["real"]["fcd"]["value"]
+    assert fcd == pytest.approx(expected["frechet_inception_distance"], rel=1e-6)
+
+
+def test_several_files_run_one_after_the_other_once_all_are_known_to_be_right(toml: Toml, results: Path) -> None:
+    one, two = toml(), toml().with_name("two.toml")
+    two.write_text(MINI.replace('"mini"', '"second"'))
+    planned = invoke("plan", one, two, "--results", results)
+    assert "2 benchmarks, 2 configurations, 2 cells in all" in planned.output
+    done = invoke("run", one, two, "--results", results)
+    assert done.exit_code == 0, done.output
+    assert set(manifests(results, "second")) == set(manifests(results))
+
+    two.write_text(MINI.replace('"mini"', '"third"').replace("mlp-gan", "mlp-gun"))
+    refused = invoke("run", one, two, "--results", results)
+    assert refused.exit_code == 2
+    assert "unknown variant 'mlp-gun'" in refused.output
+    two.write_text(MINI)
+    assert "have the same name 'mini'" in invoke("run", one, two, "--results", results).output

@@ -13,6 +13,7 @@ from ganbench.contracts import Tables
 from ganbench.report.configurations import labelled
 from ganbench.report.leaderboard import POINTS, Ranking, leaderboards, ranking
 from ganbench.report.words import MISSING, clean, listed, number, seconds
+from ganbench.tables import budget_text
 
 LEGEND = (
     "± is the half-width of the 95 % Student t interval over n seeds. "
@@ -134,6 +135,7 @@ def _notes(
     if any(score(row, *column).find("*") >= 0 for row in shown for column in columns):
         notes.append("* mean over fewer seeds than planned (see coverage)")
     notes += _overlap(shown, f"{ranked_by.metric}_{ranked_by.at}")
+    notes += _conditions(dataset, tables)
     notes += [f"{metric}: unavailable: {reason}" for metric, reason in _unavailable(dataset, tables).items()]
     skipped = [row for row in rows if row["row"] == "configuration" and not row["planned"]]
     notes += [f"skipped: {row['configuration']}: {row['reason']}" for row in skipped]
@@ -155,6 +157,27 @@ def _overlap(rows: list[dict[Hashable, Any]], column: str) -> list[str]:
     single = [row["rank"] for row in ranked if row["n"] == 1]
     if single:
         notes.append(f"one seed has no interval (rank{'s' if len(single) > 1 else ''} {listed(single)})")
+    return notes
+
+
+def _conditions(dataset: str, tables: Tables) -> list[str]:
+    """What the rows of one board do not have in common, though they are ranked together."""
+    cells = tables.cells[(tables.cells["dataset"] == dataset) & (tables.cells["status"] != "skipped")]
+    shown = {
+        "budget": [budget_text(budget) if budget else "" for budget in cells["budget"]],
+        "number of evaluations": [(evaluate or {}).get("times", "") for evaluate in cells["evaluate"]],
+        "number of samples": [(evaluate or {}).get("samples", "") for evaluate in cells["evaluate"]],
+        "precision": [precision or "" for precision in cells["precision"]],
+    }
+    notes = []
+    for name, values in shown.items():
+        variants: dict[str, dict[str, None]] = {}
+        for variant, value in zip(cells["variant"], values, strict=True):
+            if value != "":
+                variants.setdefault(f"{value:,}" if isinstance(value, int) else value, {})[variant] = None
+        if len(variants) > 1:
+            said = "; ".join(f"{value} for {listed(sorted(who))}" for value, who in sorted(variants.items()))
+            notes.append(f"these rows are not at equal {name}: {said}")
     return notes
 
 

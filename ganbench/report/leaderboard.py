@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Hashable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -59,8 +60,12 @@ def leaderboards(tables: Tables) -> pd.DataFrame:
     names = ["dataset", "variant", "config"]
     scores = finished(tables).drop(columns=["dataset", "variant"])
     scores = scores[scores["point"] != "curve"].merge(cells[["key", *names]], on="key")
-    values = {at: list(group) for at, group in scores.groupby([*names, "metric", "point"])["value"]}
-    rows = [_row(group, values, ranked_by) for _, group in cells.groupby(names)]
+    values = scores.groupby([*names, "metric", "point"])["value"].agg(list).to_dict()
+    # Plain dictionaries: with hundreds of configurations a data frame for each takes seconds.
+    seeds: dict[tuple[Any, ...], list[dict[Hashable, Any]]] = {}
+    for cell in cells.to_dict("records"):
+        seeds.setdefault(tuple(cell[name] for name in names), []).append(cell)
+    rows = [_row(seeds[where], values, ranked_by) for where in sorted(seeds)]
     rows += [_real(str(dataset), group, ranked_by) for dataset, group in tables.references.groupby("dataset")]
     table = pd.DataFrame(rows, columns=_columns(ranked_by))
     value = table[f"{ranked_by.metric}_{ranked_by.at}_mean"].astype(float).where(table["row"] == "configuration")
@@ -82,20 +87,21 @@ def _columns(ranked_by: Ranking) -> list[str]:
     return [*first, *scores, "n", "planned", "statuses", "reason", "seconds"]
 
 
-def _row(cells: pd.DataFrame, values: dict[Any, list[float]], ranked_by: Ranking) -> dict[str, Any]:
+def _row(cells: list[dict[Hashable, Any]], values: dict[Any, list[float]], ranked_by: Ranking) -> dict[str, Any]:
     """The row of one configuration: `cells` are its seeds, `values` the scores of all configurations' done cells."""
-    statuses = Counter(cells["status"])
-    reasons = [clean(reason) for reason in cells["reason"] if reason]
+    statuses = Counter(cell["status"] for cell in cells)
+    reasons = [clean(cell["reason"]) for cell in cells if cell["reason"]]
+    spent = [float(cell["seconds"]) for cell in cells if cell["status"] == "done" and not pd.isna(cell["seconds"])]
     row: dict[str, Any] = {
-        "dataset": cells["dataset"].iloc[0],
+        "dataset": cells[0]["dataset"],
         "row": "configuration",
-        "variant": cells["variant"].iloc[0],
-        "configuration": cells["configuration"].iloc[0],
-        "params": cells["config"].iloc[0],
+        "variant": cells[0]["variant"],
+        "configuration": cells[0]["configuration"],
+        "params": cells[0]["config"],
         "planned": len(cells) - statuses["skipped"],
         "statuses": ", ".join(f"{count} {status}" for status, count in statuses.most_common()),
         "reason": "; ".join(dict.fromkeys(reasons)),
-        "seconds": cells.loc[cells["status"] == "done", "seconds"].astype(float).mean(),
+        "seconds": sum(spent) / len(spent) if spent else math.nan,
     }
     for metric in ranked_by.directions:
         for point in POINTS:

@@ -1,78 +1,115 @@
-"""Sample sheets: the best cell of every variant beside real images, in whole pixels."""
+"""Sample sheets: the best cell of every variant beside real images, and at its last evaluations, in whole pixels."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from ganbench.contracts import Tables
-from ganbench.report.configurations import labelled
-from ganbench.report.leaderboard import finished, ranking
+from ganbench.report.study import Study
 from ganbench.report.words import clean, number
 
+_ROWS, _LAST = 10, 3
 _WIDTH, _WIDEST = 340, 720
-_MARGIN, _COLUMNS = 18, 3
+_MARGIN, _COLUMNS, _GUTTER = 18, 3, 14
 _INK, _GREY, _PAPER = (25, 25, 25), (110, 110, 110), (255, 255, 255)
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One sheet with its title and what is said of it; `path` is None where there is no sheet."""
+    """One sheet with its title and what is said of it.
+
+    `path` is None where there is no sheet; `classes` are those of its rows where it has a row per class.
+    """
 
     title: str
     lines: tuple[str, ...]
     path: Path | None
+    classes: tuple[int, ...] = ()
 
 
-def panels(tables: Tables, dataset: str) -> list[Panel]:
+def samples(study: Study, dataset: str) -> list[Panel]:
     """The real images, then every variant's best cell, best first (by the ranked metric at its best snapshot)."""
-    facts = tables.datasets[tables.datasets["dataset"] == dataset]
+    metric = study.ranking.metric
+    facts = study.tables.datasets[study.tables.datasets["dataset"] == dataset]
     real = [Path(directory) / "real.png" for directory in facts["directory"]]
-    return [Panel("real images", (dataset,), real[0] if real else None), *_variants(tables, dataset)]
-
-
-def _variants(tables: Tables, dataset: str) -> Iterator[Panel]:
-    ranked_by = ranking(tables)
-    cells = labelled(tables.cells)
-    cells = cells[(cells["dataset"] == dataset) & (cells["status"] != "skipped")]
-    scores = finished(tables)
-    scores = scores[(scores["point"] == "best") & (scores["metric"] == ranked_by.metric)]
-    cells = cells.merge(
-        scores.set_index("key")[["value", "generator_updates"]].add_prefix("best_"),
-        left_on="key",
-        right_index=True,
-        how="left",
-    )
-    cells["done"] = cells["status"] == "done"
-    cells = cells.sort_values(["best_value", "seed"], ascending=[ranked_by.lower, True], na_position="last")
-    cells = cells.sort_values("done", ascending=False, kind="stable")
-    for cell in cells.groupby("variant", sort=False).head(1).to_dict("records"):
-        if not cell["done"]:
-            yield Panel(cell["variant"], ("no finished cell",), None)
-            continue
+    known = min(_classes(study, dataset), _ROWS)
+    panels = [Panel("real images", (dataset,), real[0] if real else None, tuple(range(known)))]
+    for cell in _best_cells(study, dataset):
         value, updates = float(cell["best_value"]), cell["best_generator_updates"]
-        lines = (
-            f"{ranked_by.metric} {number(value)} at best, seed {cell['seed']}",
-            f"after {updates:,.0f} generator updates",
-        )
+        lines = (f"{metric} {number(value)} at best, seed {cell['seed']}", f"after {updates:,.0f} generator updates")
         if math.isnan(value):
-            lines, updates = (f"without {ranked_by.metric}, seed {cell['seed']}", "end of training"), -1
-        yield Panel(cell["configuration"], lines, _sheet(Path(cell["directory"]) / "samples", int(updates)))
+            lines, updates = (f"without {metric}, seed {cell['seed']}", "end of training"), -1
+        if not cell["done"]:
+            panels.append(Panel(cell["variant"], ("no finished cell",), None))
+        else:
+            classes = _row_classes(study, dataset, cell)
+            panels.append(Panel(cell["configuration"], lines, _sheet(_sheets(cell), int(updates)), classes))
+    return panels
 
 
-def _sheet(folder: Path, updates: int) -> Path | None:
+def last(study: Study, dataset: str) -> dict[str, tuple[str, list[Panel]]]:
+    """Variant -> a heading, and the sheets of its best cell at its last three evaluations."""
+    metric, found = study.ranking.metric, {}
+    curve = study.tables.scores[study.tables.scores["point"] == "curve"]
+    for cell in _best_cells(study, dataset):
+        sheets = _sheets(cell)
+        if not cell["done"] or not sheets:
+            continue
+        events = curve[curve["key"] == cell["key"]]
+        epochs = dict(zip(events["generator_updates"], events["epochs"], strict=True))
+        values = events[events["metric"] == metric].set_index("generator_updates")["value"]
+        classes = _row_classes(study, dataset, cell)
+        panels = []
+        for updates in sorted(sheets)[-_LAST:]:
+            title = f"epoch {epochs[updates]:,.3g}" if updates in epochs else "end of training"
+            score = (f"{metric} {number(float(values[updates]))}",) if updates in values.index else ()
+            panels.append(Panel(title, (f"{updates:,} generator updates", *score), sheets[updates], classes))
+        found[cell["variant"]] = (f"{dataset}: {cell['configuration']}, seed {cell['seed']}", panels)
+    return found
+
+
+def _best_cells(study: Study, dataset: str) -> list[dict[Hashable, Any]]:
+    """Each variant's best cell, best first, then cells that are not done of variants that have no other."""
+    cells = study.cells[(study.cells["dataset"] == dataset) & (study.cells["status"] != "skipped")]
+    scores = study.scores[(study.scores["point"] == "best") & (study.scores["metric"] == study.ranking.metric)]
+    chosen = scores.set_index("key")[["value", "generator_updates"]].add_prefix("best_")
+    cells = cells.merge(chosen, left_on="key", right_index=True, how="left")
+    cells["done"] = cells["status"] == "done"
+    ascending = [False, study.ranking.lower, True]
+    cells = cells.sort_values(["done", "best_value", "seed"], ascending=ascending, na_position="last", kind="stable")
+    return cells.groupby("variant", sort=False).head(1).to_dict("records")
+
+
+def _classes(study: Study, dataset: str) -> int:
+    counts = study.tables.datasets.loc[study.tables.datasets["dataset"] == dataset, "classes"].dropna()
+    return int(counts.iloc[0]) if len(counts) else 0
+
+
+def _row_classes(study: Study, dataset: str, cell: dict[Hashable, Any]) -> tuple[int, ...]:
+    """The classes of the rows of the cell's sheets; none where its game is not conditional."""
+    classes = _classes(study, dataset) if cell["conditional"] else 0
+    return tuple(row % classes for row in range(_ROWS)) if classes else ()
+
+
+def _sheets(cell: dict[Hashable, Any]) -> dict[int, Path]:
+    """Generator updates -> the sheet after them."""
+    pictures = (Path(cell["directory"]) / "samples").glob("*.png")
+    return {int(path.stem): path for path in pictures if path.stem.isdecimal()}
+
+
+def _sheet(sheets: dict[int, Path], updates: int) -> Path | None:
     """The sheet after `updates` generator updates, else the last there is."""
-    sheets = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdecimal()}
     return sheets.get(updates) or (sheets[max(sheets)] if sheets else None)
 
 
-def compose(panels: list[Panel]) -> Image.Image:
+def compose(panels: list[Panel], heading: str = "") -> Image.Image:
     """All `panels` on one page, titles above the sheets, every sheet enlarged by a whole number."""
     title_font, font = _font("DejaVuSans-Bold.ttf", 15), _font("DejaVuSans.ttf", 13)
     sheets = [_enlarged(panel.path) for panel in panels]
@@ -83,11 +120,16 @@ def compose(panels: list[Panel]) -> Image.Image:
     text_height = 20 * title_lines + 18 * max(len(panel.lines) for panel in panels) + 6
     columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    step_x, step_y = width + _MARGIN, text_height + height + _MARGIN
-    page = Image.new("RGB", (columns * step_x + _MARGIN, rows * step_y + _MARGIN), _PAPER)
+    gutter = _GUTTER if any(panel.classes for panel in panels) else 0
+    step_x, step_y = gutter + width + _MARGIN, text_height + height + _MARGIN
+    heads = _wrapped(heading, title_font, columns * step_x - _MARGIN) if heading else []
+    top = _MARGIN + 24 * len(heads)
+    page = Image.new("RGB", (columns * step_x + _MARGIN, top + rows * step_y), _PAPER)
     draw = ImageDraw.Draw(page)
+    for line_number, line in enumerate(heads):
+        draw.text((_MARGIN, _MARGIN - 4 + 20 * line_number), line, _INK, title_font)
     for position, (panel, title, sheet) in enumerate(zip(panels, titles, sheets, strict=True)):
-        x, y = _MARGIN + position % columns * step_x, _MARGIN + position // columns * step_y
+        x, y = _MARGIN + gutter + position % columns * step_x, top + position // columns * step_y
         for number_, line in enumerate(title):
             draw.text((x, y + 20 * number_), line, _INK, title_font)
         for number_, line in enumerate(panel.lines):
@@ -95,6 +137,9 @@ def compose(panels: list[Panel]) -> Image.Image:
             draw.text((x, y + 20 * len(title) + 18 * number_), text, _GREY, font)
         if sheet is not None:
             page.paste(sheet, (x, y + text_height))
+            for row, label in enumerate(panel.classes):
+                middle = y + text_height + (row + 0.5) * sheet.height / len(panel.classes)
+                draw.text((x - 6, middle), str(label), _GREY, font, anchor="rm")
         else:
             box = (x, y + text_height, x + width - 1, y + text_height + height - 1)
             draw.rectangle(box, fill=(245, 245, 245), outline=(215, 215, 215))

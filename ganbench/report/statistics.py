@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,10 @@ def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
     mean = float(sample.mean())
     if sample.size == 1:
         return Interval(mean, math.nan, math.nan)
-    quantile = float(stats.t.ppf((1 + confidence) / 2, df=sample.size - 1))
-    half = quantile * float(sample.std(ddof=1)) / math.sqrt(sample.size)
+    half = _quantile(confidence, sample.size - 1) * float(sample.std(ddof=1)) / math.sqrt(sample.size)
     return Interval(mean, mean - half, mean + half)
+
+
+@cache  # the same few numbers of seeds for every score of a report, and scipy takes its time
+def _quantile(confidence: float, freedom: int) -> float:
+    return float(stats.t.ppf((1 + confidence) / 2, df=freedom))
