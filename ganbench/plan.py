@@ -123,7 +123,6 @@ class Plan:
     def _cell(self, seed: int, row: Row, fingerprints: Mapping[str, str], device: str) -> Cell:
         component, variant, chosen, params = row.component, row.variant, row.data, row.params
         budget = row.budget
-        ranked = self.metric_classes[self.rank_metric]
         identity = {
             "protocol": PROTOCOL,
             "variant": component.id,
@@ -142,9 +141,10 @@ class Plan:
             # The ranked metric chooses the snapshot that is kept; the other metrics can be added later.
             "rank": {
                 "metric": self.metrics[self.rank_metric].id,
-                "version": ranked.version,
-                "extractor": self.extractors[ranked.extractor].id if ranked.extractor else "",
+                "version": self.metric_classes[self.rank_metric].version,
             },
+            # Only replacements: a metric that is added later brings its usual extractor and changes no key.
+            "extractors": {asked: self.extractors[asked].id for asked in self.benchmark.extractors},
         }
         task = {
             "unit": "cell",

@@ -428,3 +428,12 @@ def test_drawing_leaves_the_callers_matplotlib_alone(tmp_path):
         saved(figure)
     assert dict(matplotlib.rcParams) == before
     assert pyplot.get_fignums() == []
+
+
+def test_a_classifier_that_nothing_was_there_to_test_has_no_accuracy_in_the_caption(tmp_path):
+    records = Records(tmp_path)
+    records.cell("dcgan", 0, {"fcd": 1.0})
+    records.dataset(extractors={"classifier": {"test_accuracy": None, "seed": 0}})
+    text = files.markdown(records.written().tables())
+    assert "360 test images" in text
+    assert "accuracy" not in text

@@ -112,7 +112,7 @@ def _caption(dataset: str, datasets: pd.DataFrame) -> str:
         counts = [f"{record[key]:,.0f} {word}" for key, word in _COUNTS if _is_count(record[key])]
         facts += counts
         for name, info in (record["extractors"] or {}).items():
-            if "test_accuracy" in info:
+            if info.get("test_accuracy") is not None:  # None: no labelled test split to measure it on
                 facts.append(f"{name} test accuracy {info['test_accuracy']:.4g}")
         if record["reason"]:
             facts.append(f"dataset {record['status']}: {record['reason']}")
