@@ -51,7 +51,7 @@ class Generator(nn.Module):
         self.start = (widths[0], sizes[0], sizes[0])
         self.project = nn.Linear(latent_dim, widths[0] * sizes[0] ** 2, bias=not batch_norm)
         self.first = nn.Sequential(*_norm("batch" if batch_norm else "none", widths[0]), nn.ReLU(inplace=True))
-        self.label = _LabelMap(classes, sizes[0]) if classes else None
+        self.label = LabelMap(classes, sizes[0]) if classes else None
         stages: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise(widths)):
             last = i == len(widths) - 2
@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
         channels, size, _ = shape
         sizes = resolutions(size)
         widths = [channels + bool(classes)] + [width * 2**i for i in range(len(sizes) - 1)]
-        self.label = _LabelMap(classes, size) if classes else None
+        self.label = LabelMap(classes, size) if classes else None
         stages: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise(widths)):
             here = norm if i > 0 else "none"
@@ -154,7 +154,7 @@ def dcgan_init(*networks: nn.Module) -> None:
                 nn.init.normal_(module.weight, 1.0, 0.02)
 
 
-class _LabelMap(nn.Module):
+class LabelMap(nn.Module):
     """Labels N to feature maps N×1×size×size: an embedding and a dense layer."""
 
     def __init__(self, classes: int, size: int) -> None:

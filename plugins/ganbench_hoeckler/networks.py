@@ -8,11 +8,11 @@ parameters are those of the thesis.
 from __future__ import annotations
 
 import torch
+from ganbench_gans.networks import LabelMap
 from torch import Tensor, nn
 
 from ganbench_hoeckler.keras import batch_norm, conv, initialise, transposed
 
-LABEL_DIM = 36  # width of the label embeddings
 #: Resolution and channels of the generator's first feature map.
 _STARTS = {28: (7, 256), 32: (4, 256), 48: (6, 512)}
 
@@ -114,19 +114,6 @@ class DenseGenerator(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         return self.layers(latent).view(-1, *self.shape)
-
-
-class LabelMap(nn.Module):
-    """Labels N to feature maps N×1×size×size: an embedding and a (linear) dense layer."""
-
-    def __init__(self, classes: int, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.embedding = nn.Embedding(classes, LABEL_DIM)
-        self.dense = nn.Linear(LABEL_DIM, size * size)
-
-    def forward(self, labels: Tensor) -> Tensor:
-        return self.dense(self.embedding(labels)).view(-1, 1, self.size, self.size)
 
 
 def _scaled(channels: int, width: float) -> int:
