@@ -68,7 +68,8 @@ def last(study: Study, dataset: str) -> dict[str, tuple[str, list[Panel]]]:
         classes = _row_classes(study, dataset, cell)
         panels = []
         for updates in sorted(sheets)[-_LAST:]:
-            title = f"epoch {epochs[updates]:,.3g}" if updates in epochs else "end of training"
+            # Without a score of that moment (a metric that is unavailable has none) updates alone say when it was.
+            title = f"epoch {epochs[updates]:,.3g}" if updates in epochs else f"update {updates:,}"
             score = (f"{metric} {number(float(values[updates]))}",) if updates in values.index else ()
             panels.append(Panel(title, (f"{updates:,} generator updates", *score), sheets[updates], classes))
         found[cell["variant"]] = (f"{dataset}: {cell['configuration']}, seed {cell['seed']}", panels)
