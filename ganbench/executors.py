@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
@@ -27,6 +28,8 @@ class InlineExecutor(Executor):
 
         with Unit(directory).log.open("a") as log, redirect_stdout(log), redirect_stderr(log):
             self._ended.append((directory, run_in_this_process(directory)))
+        if Unit(directory).status == "interrupted":
+            raise KeyboardInterrupt  # the worker's part of the process took the signal
 
     def poll(self) -> list[tuple[Path, int]]:
         ended, self._ended = self._ended, []
@@ -96,7 +99,11 @@ def _work(directory: Path, threads: int, gpu: str) -> None:
     os.dup2(log, 2)
     from ganbench.worker import run_in_this_process
 
-    sys.exit(run_in_this_process(directory, threads))
+    # A terminal's Ctrl-C reaches workers too; the main process hears it and sends each of them one SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()  # the main process, not the server that forked this one
+    assert parent is not None
+    sys.exit(run_in_this_process(directory, threads, orphaned=lambda: not parent.is_alive()))
 
 
 def _gpus(device: str) -> list[str]:

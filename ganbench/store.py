@@ -13,6 +13,7 @@
             progress.json               where a running cell is (deleted at the end)
             samples/<updates>.png       sample sheets of fixed latents
             generator-best.safetensors, generator-last.safetensors
+            checkpoint-<rounds>.pt          the last two, what a killed cell goes on from (deleted at the end)
             log.txt                     what the process printed, tracebacks included
         results.parquet, leaderboard.csv, leaderboard.md, report/      derived; deleting them loses nothing
 """
@@ -24,7 +25,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -129,6 +130,7 @@ class Unit:
         """Forget an unfinished attempt's records, so that a new one starts from nothing."""
         for name in ("events.jsonl", "progress.json", "generator-best.safetensors", "generator-last.safetensors"):
             (self.directory / name).unlink(missing_ok=True)
+        self.clear_checkpoints()
         shutil.rmtree(self.directory / "samples", ignore_errors=True)
 
     def update(self, **facts: Any) -> None:
@@ -141,6 +143,23 @@ class Unit:
             file.write(json.dumps(event) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def checkpoint(self, rounds: int) -> Path:
+        """Where the checkpoint after so many rounds goes."""
+        return self.directory / f"checkpoint-{rounds:012d}.pt"
+
+    def checkpoints(self) -> list[Path]:
+        """Those there are, newest first."""
+        return sorted(self.directory.glob("checkpoint-*.pt"), reverse=True)
+
+    def clear_checkpoints(self) -> None:
+        for path in self.checkpoints():
+            path.unlink(missing_ok=True)
+
+    def keep_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Make these all the events there are: what goes on from a checkpoint forgets what came after it."""
+        if self.events() != list(events):
+            write_atomically(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
 
     def events(self) -> list[Record]:
         """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one."""

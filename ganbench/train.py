@@ -6,17 +6,20 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import torch
-from torch import nn
 
+from ganbench import randomness
 from ganbench.batches import Batches
 from ganbench.errors import Diverged
-from ganbench.game import Batch, Game, Optimizer, Player
+from ganbench.game import Game
+from ganbench.seats import Average, Seat
 
 Precision = Literal["fp32", "tf32", "bf16"]
+#: Everything that the rest of a training depends on: tensors, numbers, and texts in dicts and lists.
+State = dict[str, Any]
 _CHECK_EVERY = 500  # rounds between looks at whether all costs were finite: each look waits for the device
 _TELL_EVERY = 0.5  # seconds between calls of `tell`
 
@@ -61,11 +64,18 @@ def play(
     evaluate: Callable[[Moment], None],
     precision: Precision = "fp32",
     tell: Callable[[Moment, float], None] = lambda moment, spent: None,
+    checkpoint: Callable[[State], None] = lambda state: None,
+    checkpoint_every: float = 60.0,
+    resume: State | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Moment:
     """Play `game` until `budget` is spent, calling `evaluate` at `evaluations` even points of it, the end included.
 
     `evaluate` sees the generator in evaluation mode with its averaged weights, where the game averages them. `tell` is
-    called a few times a second with the moment and the share of the budget spent.
+    called a few times a second with the moment and the share of the budget spent. `checkpoint` gets the state of the
+    game after every evaluation and every `checkpoint_every` seconds; played on from it (`resume`), with the same game,
+    batches and budget, training gives the same numbers as if it had never stopped. Once `stop` says so, a last
+    checkpoint is made between two rounds and `KeyboardInterrupt` raised.
 
     Raises `Diverged`, naming the player and its turn, when a cost or parameter is infinite or not a number.
     """
@@ -76,11 +86,17 @@ def play(
     averaged_after = game.generator_players
     updates_per_round = game.generator_updates_per_round
     images_per_round = game.batches_per_round * game.batch_size
-    moment, evaluated, told = Moment(), 0, 0.0
-    started = time.perf_counter()
+    table = Table(seats, average, batches)
+    moment, evaluated = table.restore(resume) if resume else (Moment(), 0)
+    if resume and budget.spent(moment) >= 1:
+        return moment
+    started = time.perf_counter() - moment.seconds
+    told, kept = moment.seconds, time.monotonic()
 
     with _arithmetic(precision, device) as autocast:
-        for moment.rounds in itertools.count(1):
+        for seat in seats:
+            seat.schedule(budget.spent(moment))
+        for rounds in itertools.count(moment.rounds + 1):
             # --- one round: every player takes its turns, and only its own parameters get gradients
             batch = batches.next()
             for seat in seats:
@@ -94,6 +110,7 @@ def play(
                         average.update()
 
             # --- the clock
+            moment.rounds = rounds
             moment.generator_updates = moment.rounds * updates_per_round
             moment.images = moment.rounds * images_per_round
             moment.epochs = moment.images / len(batches)
@@ -115,78 +132,46 @@ def play(
                 with evaluating(game, average):
                     evaluate(moment)
                 evaluated = int(spent * evaluations + 1e-9)
-                started = time.perf_counter() - moment.seconds  # evaluation is not training time
+
+            # --- what a killed process goes on from
+            stopping = stop()
+            if due or stopping or time.monotonic() - kept > checkpoint_every:
+                checkpoint(table.state(moment, evaluated))
+                kept = time.monotonic()
+                started = time.perf_counter() - moment.seconds  # neither this nor evaluation is training time
             if spent >= 1:
                 return moment
+            if stopping:
+                raise KeyboardInterrupt
     raise AssertionError("unreachable")
 
 
-class Seat:
-    """A player at the table: its optimiser, and its costs added up on the device so that no turn waits for them."""
+class Table:
+    """All that a game in play consists of, to be written down and set up again."""
 
-    def __init__(self, player: Player, device: torch.device) -> None:
-        self.player = player
-        self.parameters = list(player.parameters())
-        self.own = set(self.parameters)
-        for module in player.modules():
-            module.train()
-            module.to(memory_format=torch.channels_last)
-        self.optimizer = _build(player.optimizer, self.parameters, device)
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.decays = isinstance(player.optimizer, Optimizer) and player.optimizer.schedule == "linear"
-        self.total = torch.zeros((), device=device)
-        self.finite_turns = torch.zeros((), dtype=torch.int64, device=device)
-        self.turns = 0
-        self.turns_at_last_mean = 0
+    def __init__(self, seats: list[Seat], average: Average | None, batches: Batches) -> None:
+        self.seats, self.average, self.batches = seats, average, batches
 
-    def take_turn(self, batch: Batch, autocast: torch.autocast) -> None:
-        """One update of the player's parameters."""
-        self.optimizer.zero_grad()
-        with autocast:
-            cost = self.player.cost(batch)
-        cost.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        if self.player.after_turn:
-            with torch.no_grad():
-                self.player.after_turn()
-        # A sum that is once not finite stays so: counting the turns before that finds the first bad one, at no wait.
-        self.total += cost.detach()
-        self.finite_turns += self.total.isfinite()
-        self.turns += 1
+    def state(self, moment: Moment, evaluated: int) -> State:
+        return {
+            "moment": asdict(moment),
+            "evaluated": evaluated,
+            "seats": [seat.state() for seat in self.seats],
+            "average": self.average.mean if self.average else [],
+            "batches": self.batches.state(),
+            "randomness": randomness.state(self.batches.images.device),
+        }
 
-    def schedule(self, spent: float) -> None:
-        """Set the step size for the next round."""
-        if self.decays:
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * max(0.0, 1.0 - spent)
-
-    def mean_cost(self) -> float:
-        """The mean cost since the last call."""
-        mean = self.total.item() / max(1, self.turns - self.turns_at_last_mean)
-        self.total.zero_()
-        self.turns_at_last_mean = self.turns
-        return mean
-
-
-class Average:
-    """Exponential moving average of a generator's parameters (buffers are taken as they are)."""
-
-    def __init__(self, generator: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.live = list(generator.parameters())
-        self.mean = [parameter.detach().clone() for parameter in self.live]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        torch._foreach_lerp_(self.mean, [parameter.detach() for parameter in self.live], 1 - self.decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange the averaged and the live values."""
-        for live, mean in zip(self.live, self.mean, strict=True):
-            kept = live.detach().clone()
-            live.copy_(mean)
-            mean.copy_(kept)
+    def restore(self, state: State) -> tuple[Moment, int]:
+        """Set everything as it was; where training was, and how many evaluations there had been."""
+        for seat, kept in zip(self.seats, state["seats"], strict=True):
+            seat.restore(kept)
+        if self.average:
+            for mean, kept in zip(self.average.mean, state["average"], strict=True):
+                mean.copy_(kept)
+        self.batches.restore(state["batches"])
+        randomness.restore(state["randomness"])
+        return Moment(**state["moment"]), state["evaluated"]
 
 
 @contextmanager
@@ -209,27 +194,6 @@ def evaluating(game: Game, average: Average | None = None) -> Iterator[None]:
                 module.training = training
             if average:
                 average.swap()
-
-
-def _build(wanted: object, parameters: list[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
-    """The optimiser as the player describes it, in the implementation that is fastest on the device."""
-    if not isinstance(wanted, Optimizer):
-        assert callable(wanted)
-        made: torch.optim.Optimizer = wanted(parameters)
-        return made
-    if wanted.kind == "adam":
-        betas = (wanted.beta1, wanted.beta2)
-        return torch.optim.Adam(parameters, lr=wanted.lr, betas=betas, eps=wanted.eps, fused=True)
-    if wanted.kind == "sgd":
-        return torch.optim.SGD(parameters, lr=wanted.lr, momentum=wanted.momentum, fused=True)
-    return torch.optim.RMSprop(
-        parameters,
-        lr=wanted.lr,
-        alpha=wanted.beta2,
-        eps=wanted.eps,
-        momentum=wanted.momentum,
-        foreach=device.type == "cuda",
-    )
 
 
 @contextmanager

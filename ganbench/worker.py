@@ -7,11 +7,13 @@ it ended in another status (which, with the reason, is in its manifest), 2 when 
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,28 +27,36 @@ if TYPE_CHECKING:
     from ganbench.game import Game
 
 
-def work(directory: Path) -> int:
-    """Do the unit in `directory` and return the exit code. Every way it can end is written into its manifest."""
+def work(directory: Path, stop: Callable[[], bool] = lambda: False) -> int:
+    """Do the unit in `directory` and return the exit code. Every way it can end is written into its manifest.
+
+    Training stops with a checkpoint once `stop` says so.
+    """
     unit = Unit(directory)
     task = unit.task
     if task["unit"] == "cell" and unit.status == "done":
         return _rescore(unit, task)
     started = time.perf_counter()
-    unit.clear()
+    if not unit.checkpoints():
+        unit.clear()
     unit.update(status="running", reason="", attempt=unit.manifest["attempt"] + 1, started=_now(), pid=os.getpid())
     facts: Record = {}
     status: Status
     try:
-        facts = _train(unit, task) if task["unit"] == "cell" else _reference(unit, task)
+        facts = _train(unit, task, stop) if task["unit"] == "cell" else _reference(unit, task)
         status, reason = "done", ""
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped by the user"
     except Exception as error:
         status, reason = _ending(error)
         traceback.print_exc()
+        if status != "oom":
+            unit.clear_checkpoints()  # the same would happen again; what was killed or lacked memory goes on from them
     seconds = {**facts.pop("seconds", {}), "total": time.perf_counter() - started}
     unit.update(**facts, status=status, reason=reason, finished=_now(), seconds=seconds)
     unit.progress({})
+    if status == "done":
+        unit.clear_checkpoints()
     return 0 if status == "done" else 1
 
 
@@ -135,19 +145,27 @@ def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evalu
     return data, evaluator, game
 
 
-def _train(unit: Unit, task: Record) -> Record:
+def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
     """Play the game, evaluating as planned; then score the chosen snapshot on fresh samples."""
+    from ganbench import checkpoints
     from ganbench.batches import Batches
     from ganbench.environment import environment
     from ganbench.evaluate import load_snapshot, sample_sheet, save_snapshot
-    from ganbench.train import Budget, Moment, evaluating, play
+    from ganbench.train import Budget, Moment, State, evaluating, play
 
     seed, rank = task["seed"], task["rank"]
     times, samples = task["evaluate"]["times"], task["evaluate"]["samples"]
     data, evaluator, game = _open(unit, task, list(task["metrics"]))
-    evaluations: list[Record] = []
-    chosen: Record | None = None
-    evaluate_seconds = 0.0
+    kept = checkpoints.load(unit, task["device"], say=lambda message: say(unit, message))
+    if kept and kept["key"] != task["key"]:
+        kept = None
+    history: Record = json.loads(kept["history"]) if kept else {"evaluations": [], "chosen": None, "seconds": 0.0}
+    evaluations: list[Record] = history["evaluations"]
+    chosen: Record | None = history["chosen"]
+    evaluate_seconds: float = history["seconds"]
+    unit.keep_events([{"event": "evaluation", **evaluation} for evaluation in evaluations])
+    if kept:
+        say(unit, f"going on after round {kept['game']['moment']['rounds']:,}")
 
     def evaluate(moment: Moment) -> None:
         nonlocal chosen, evaluate_seconds
@@ -169,6 +187,12 @@ def _train(unit: Unit, task: Record) -> Record:
         latest = evaluations[-1]["metrics"] if evaluations else {}
         unit.progress({"spent": spent, "updates": moment.generator_updates, "metrics": latest})
 
+    def keep(state: State) -> None:
+        progress = {"evaluations": evaluations, "chosen": chosen, "seconds": evaluate_seconds}
+        content = {"key": task["key"], "history": json.dumps(progress), "game": state}
+        checkpoints.save(unit, content, state["moment"]["rounds"])
+
+    _interruption.playing = True
     last = play(
         game,
         Batches(data.split(task["train_on"]), game.batch_size, device=task["device"], seed=seed),
@@ -177,7 +201,11 @@ def _train(unit: Unit, task: Record) -> Record:
         evaluate=evaluate,
         precision=task["precision"],
         tell=tell,
+        checkpoint=keep,
+        resume=kept["game"] if kept else None,
+        stop=stop,
     )
+    _interruption.playing = False
     assert chosen is not None  # the end of the budget is always evaluated
     started = time.perf_counter()
     load_snapshot(game, unit.snapshot("best"))
@@ -250,15 +278,42 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def run_in_this_process(directory: Path, threads: int | None = None) -> int:
-    """`work`, with the process set up for it: its threads, and SIGTERM as an interruption."""
+def run_in_this_process(
+    directory: Path, threads: int | None = None, *, orphaned: Callable[[], bool] = lambda: False
+) -> int:
+    """`work`, with the process set up for it: its threads, and what stops it.
+
+    SIGTERM and Ctrl-C stop training after the current round, with a checkpoint, and so does `orphaned`, asked after
+    every round: a worker that outlives its run would be in the way of the next one.
+    """
     import torch
 
     if threads:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return work(directory)
+    heard = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interruption.heard) for number in heard}
+    try:
+        return work(directory, lambda: _interruption.asked or orphaned())
+    finally:
+        _interruption.playing = _interruption.asked = False
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Interruption:
+    """What SIGTERM and Ctrl-C mean: while a game is played, the end after its current round; else, or twice, now."""
+
+    playing = False
+    asked = False
+
+    def heard(self, number: int, frame: object) -> None:
+        if self.asked or not self.playing:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+_interruption = _Interruption()
 
 
 def main(arguments: list[str]) -> int:
