@@ -125,15 +125,16 @@ def _files(prepared: Prepared, distribution: Distribution) -> Iterator[tuple[str
     """Name and content of every file, one figure in memory at a time."""
     # Here and not above: seaborn takes seconds to import.
     from ganbench.report import distribution_plots as plots
+    from ganbench.report.style import png  # and no SVG: heat maps gain nothing there and take longest to write
 
     counts = class_counts(prepared)
-    yield "samples.png", plots.png(plots.samples(prepared))
+    yield "samples.png", png(plots.samples(prepared))
     if counts:
-        yield "classes.png", plots.png(plots.classes(prepared.name, counts))
+        yield "classes.png", png(plots.classes(prepared.name, counts))
         yield "classes.csv", _csv(counts).encode()
-    yield "pixels.png", plots.png(plots.pixels(prepared.name, distribution))
-    yield "values.png", plots.png(plots.values(prepared.name, distribution))
-    yield "columns.png", plots.png(plots.columns(prepared.name, distribution))
+    yield "pixels.png", png(plots.pixels(prepared.name, distribution))
+    yield "values.png", png(plots.values(prepared.name, distribution))
+    yield "columns.png", png(plots.columns(prepared.name, distribution))
 
 
 def _csv(counts: Mapping[str, np.ndarray]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -17,11 +16,10 @@ from PIL import Image
 
 from ganbench.data import Prepared
 from ganbench.report.distribution import VALUES, Distribution, channel_names
-from ganbench.report.style import GREY, drawing, logarithmic, titled
+from ganbench.report.style import DPI, GREY, drawing, logarithmic, titled
 from ganbench.report.words import short
 from ganbench.sheets import COLUMNS, ROWS, real_sheet
 
-_DPI = 144
 _SHEET = 1000  # width that a sheet of samples is enlarged to, about, in pixels
 _MARGINS = (150, 110, 30, 30)  # left, top, right, bottom of the sheet, in pixels
 #: More classes than the first number are drawn as steps and not as bars; up to the second each has its number below.
@@ -46,7 +44,7 @@ def samples(prepared: Prepared) -> Figure:
     left, top, right, bottom = _MARGINS if labels is not None else (30, *_MARGINS[1:])
     page = (left + width * scale + right, top + height * scale + bottom)
     with drawing():
-        figure = Figure(figsize=(page[0] / _DPI, page[1] / _DPI))
+        figure = Figure(figsize=(page[0] / DPI, page[1] / DPI))
         place = (left / page[0], bottom / page[1], width * scale / page[0], height * scale / page[1])
         axes = figure.add_axes(place)
         axes.imshow(sheet, interpolation="nearest" if scale >= 1 else "antialiased", aspect="auto")
@@ -183,15 +181,6 @@ def columns(name: str, distribution: Distribution) -> Figure:
         logarithmic(bar.ax, "y")
         _headed(figure, f"{short(name)}: values down two columns of pixels", about)
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """The picture alone, without the SVG of `style.saved`: heat maps gain nothing there and take longest to write."""
-    buffer = io.BytesIO()
-    with drawing():
-        figure.set_dpi(_DPI)
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    return buffer.getvalue()
 
 
 def _headed(figure: Figure, title: str, explanation: str) -> None:

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from ganbench.report.words import folded
 
-_DPI = 144
+DPI = 144
 Colour = tuple[float, float, float]
 GREY = "#6b6b6b"
 DASHES: tuple[Any, ...] = ("", (6, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5), (10, 2))
@@ -141,13 +141,20 @@ def counted(value: float, _: object = None) -> str:
     return f"{value:,.6g}"
 
 
-def saved(figure: Figure) -> dict[str, bytes]:
-    """Suffix -> content of the picture as PNG and as SVG; the same bytes for the same picture."""
-    png, svg = io.BytesIO(), io.BytesIO()
+def png(figure: Figure) -> bytes:
+    """The picture as PNG; the same bytes for the same picture."""
+    content = io.BytesIO()
     with drawing():
         # Not `savefig`, which draws everything twice and lays it out each time: half the time of a report.
-        figure.set_dpi(_DPI)
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        figure.set_dpi(DPI)
+        FigureCanvasAgg(figure).print_png(content, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    return content.getvalue()
+
+
+def saved(figure: Figure) -> dict[str, bytes]:
+    """Suffix -> content of the picture as PNG and as SVG, which has the PNG's layout."""
+    bitmap, svg = png(figure), io.BytesIO()
+    with drawing():
         figure.set_layout_engine("none")
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
-    return {"png": png.getvalue(), "svg": svg.getvalue()}
+    return {"png": bitmap, "svg": svg.getvalue()}
