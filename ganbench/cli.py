@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ganbench.config import Source
     from ganbench.plan import Plan
-    from ganbench.run import Options
+    from ganbench.run import Options, Outcome
     from ganbench.store import Store
 
 
@@ -58,6 +58,7 @@ _FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...", typ
 _RESULTS = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder of results."
 )
+_TRIED = ("failed", "oom", "timeout", "diverged")
 _AXES = ("epochs", "generator_updates", "images", "seconds")
 _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only these variants or datasets (repeatable).")
 
@@ -70,7 +71,9 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @click.option("--device", help="cpu, cuda or cuda:N instead of the file's.")
 @click.option("--executor", default="process", show_default=True, help="Where cells run; inline is for debugging.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
-@click.option("--retry", is_flag=True, help="Train again what failed, diverged or ran out of memory before.")
+@click.option("--retry", multiple=True, type=click.Choice((*_TRIED, "all")), help="Train again what ended like this.")
+@click.option("--stale", type=click.Choice(("retrain", "keep")), help="Cells trained by other code than today's.")
+@click.option("--pdb", is_flag=True, help="Run in this process, and examine in pdb what a cell raises.")
 def run(
     files: tuple[Path, ...],
     results: Path,
@@ -79,7 +82,9 @@ def run(
     device: str | None,
     executor: str,
     fail_fast: bool,
-    retry: bool,
+    retry: tuple[str, ...],
+    stale: Literal["retrain", "keep"] | None,
+    pdb: bool,
 ) -> None:
     """Train and score every cell of a benchmark FILE that is not done yet; of several files one after the other.
 
@@ -91,10 +96,12 @@ def run(
       ganbench run benchmark.toml
       ganbench run benchmark.toml --only dcgan --only 'wgan*' --jobs 1
       ganbench run studies/mnist-short.toml --device cuda:0 --results /data/results
+      ganbench run benchmark.toml --retry oom --retry timeout
     """
-    from ganbench.run import Options, Terminated
+    from ganbench.run import Options, Stopped
 
-    options = Options(only, jobs, device, executor, fail_fast, retry)
+    retried = _TRIED if "all" in retry else retry
+    options = Options(only, jobs, device, executor, fail_fast, retried, stale, pdb)
     console = _console()
     loaded = _load_all(files)  # a mistake in the last file shows before the first one is run
     failed = False
@@ -103,10 +110,11 @@ def run(
             console.print(f"[bold]{plan.benchmark.name}[/bold]: {source.path}", highlight=False)
         try:
             failed |= _run(plan, source, _store(results, plan), options, console)
-        except KeyboardInterrupt as stop:
+        except Stopped as stop:
             again = f"`ganbench run {' '.join(map(str, files))}`"
-            console.print(f"stopped; what was done is kept: {again} goes on from there", highlight=False)
-            sys.exit(143 if isinstance(stop, Terminated) else 130)
+            so_far = f"stopped: {_counts(stop.outcome)}" if stop.outcome else "stopped"
+            click.echo(f"{so_far}; what was done is kept, and {again} goes on from there")
+            sys.exit(stop.exit_code)
         if failed and fail_fast:
             break
     sys.exit(1 if failed else 0)
@@ -123,14 +131,17 @@ def _run(plan: Plan, source: Source, store: Store, options: Options, console: Co
     tables = store.tables()
     report.write(tables, store.root, pictures=False)
     report.terminal(tables, console)
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
-    click.echo(f"{counts}; {outcome.trained} trained now; records in {store.root}")
+    click.echo(f"{_counts(outcome)}; {outcome.trained} trained now; records in {store.root}")
     for cell, manifest in outcome.failures:
         reason = manifest.get("reason") or "not trained"
         click.echo(f"  {cell.variant} on {cell.dataset}, seed {cell.seed}: {manifest['status']}: {reason}", err=True)
         if manifest["status"] != "planned":
             click.echo(f"    log: {store.cell(cell.directory).log}", err=True)
     return bool(outcome.failures)
+
+
+def _counts(outcome: Outcome) -> str:
+    return ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
 
 
 @main.command()
@@ -162,7 +173,7 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...]) -> tuple[int, int
     from rich.table import Table
 
     from ganbench.plan import distinctions
-    from ganbench.run import fingerprints, selected, state
+    from ganbench.run import fingerprints, selected, stale, state
 
     cells = selected(resolved.cells(fingerprints(resolved)), only)
     settings = distinctions(cells)
@@ -170,8 +181,11 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...]) -> tuple[int, int
     counts: dict[str, int] = {}
     for cell in cells:
         status = state(cell, store)
-        counts[status] = counts.get(status, 0) + 1
         said = f"skipped: {cell.skip}" if cell.skip else {"planned": "new"}.get(status, status)
+        if what := stale(cell, store, installed()):
+            # What failed by other code is tried again unasked; what is done is not thrown away unasked.
+            status, said = ("stale", f"stale: {what}") if status == "done" else ("planned", f"{status}, but {what}")
+        counts[status] = counts.get(status, 0) + 1
         table.add_row(f"{cell.variant} on {cell.dataset}", settings[cell.directory], str(cell.seed), said)
     console = _console()
     console.print(table)

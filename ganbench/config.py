@@ -52,6 +52,24 @@ class Evaluate(_Model):
     samples: int = Field(default=10_000, ge=2, le=10_000_000)
 
 
+class Timeout(_Model):
+    """How long an attempt at a cell may take by the clock, evaluation included. No part of what a cell is."""
+
+    minutes: float = Field(gt=0, allow_inf_nan=False)
+
+
+class Retries(_Model):
+    """How often a cell is tried again within a run, by what became of it; `lost`: its process was killed from outside.
+
+    What failed starts anew, the others go on from their last checkpoint.
+    """
+
+    lost: int = Field(default=1, ge=0, le=100)
+    oom: int = Field(default=0, ge=0, le=100)
+    timeout: int = Field(default=0, ge=0, le=100)
+    failed: int = Field(default=0, ge=0, le=100)
+
+
 class Rank(_Model):
     """The metric that leaderboards are sorted by, at the best (scored again) or the last evaluation."""
 
@@ -106,6 +124,9 @@ class Benchmark(_Model):
     extractors: dict[str, str] = {}
     device: str = Field("auto", pattern=DEVICE)
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    slots_per_gpu: int = Field(default=1, ge=1, le=100)
+    timeout: Timeout | None = None
+    retries: Retries = Retries()
     grid: list[Grid] = Field(min_length=1)
 
     @field_validator("seeds")
@@ -238,6 +259,8 @@ def _keys(location: Location) -> list[str]:
         "budget": Budget,
         "evaluate": Evaluate,
         "rank": Rank,
+        "timeout": Timeout,
+        "retries": Retries,
         "grid": Grid,
         "datasets": DatasetEntry,
     }

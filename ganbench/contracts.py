@@ -184,8 +184,10 @@ class Executor(ABC):
     """Runs units of work, each a directory that ``python -m ganbench.worker DIR`` completes."""
 
     @abstractmethod
-    def __init__(self, *, jobs: int | None, device: str) -> None:
-        """`jobs`: units to run at once (None: as many as suit the machine); `device`: ``cpu``, ``cuda``, ``cuda:1``."""
+    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> None:
+        """`jobs`: units to run at once (None: as many as suit the machine, on GPUs `slots_per_gpu` each); `device`:
+        ``cpu``, ``cuda``, ``cuda:1``.
+        """
 
     @property
     @abstractmethod
@@ -201,8 +203,18 @@ class Executor(ABC):
         """Units that ended since the last call, each with its exit code (negative: the signal that killed it)."""
 
     @abstractmethod
+    def stop(self, directory: Path) -> None:
+        """Ask one unit to end (SIGTERM, on which it makes a checkpoint), and kill it when it does not within seconds.
+
+        Returns at once; `poll` reports the unit when it has ended.
+        """
+
+    @abstractmethod
     def cancel(self) -> None:
-        """Stop everything that runs and wait for it."""
+        """Stop everything that runs in the same way, wait for it, and give back what the executor holds.
+
+        Called once, at the end, also when nothing runs. A `KeyboardInterrupt` while it waits means: kill at once.
+        """
 
 
 class Tables(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,17 @@ def environment(device: str) -> dict[str, Any]:
     return facts
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means that the host or the device had no memory left."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # The allocator of the CPU and some libraries of CUDA raise plain RuntimeErrors.
+    wordings = ("can't allocate memory", "out of memory", "_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(wording in str(error) for wording in wordings)
+
+
 def cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -48,6 +60,7 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+@cache
 def git_state(folder: Path) -> str:
     """Commit of the working tree that holds `folder`, with ``+`` when it has uncommitted changes; empty outside git."""
     commit = _run("git", "-C", str(folder), "rev-parse", "--short=12", "HEAD")
@@ -55,6 +68,7 @@ def git_state(folder: Path) -> str:
     return commit + ("+" if changed else "")
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)
@@ -62,6 +76,7 @@ def _version(package: str) -> str:
         return ""
 
 
+@cache
 def _run(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()

@@ -30,6 +30,10 @@ class DatasetError(GanbenchError):
     """A dataset is missing, truncated or not what its name says."""
 
 
+class StorageError(GanbenchError):
+    """Records cannot be written: the disk is full, or the folder is read-only."""
+
+
 class Diverged(GanbenchError):
     """A cost or a parameter became infinite or not a number."""
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from ganbench.batches import quantise
 from ganbench.contracts import DataSpec, Extractor, ExtractorData, Features, Metric, Split
 from ganbench.data import Prepared
+from ganbench.environment import out_of_memory
 from ganbench.errors import Unavailable
 from ganbench.game import Game
 from ganbench.plugins import Component, installed
 from ganbench.sheets import sheet, sheet_labels
+from ganbench.store import write_atomically
 
 BLOCK = 250  # images drawn, classified and scored at a time; part of the protocol, as it fixes the random draws
 _SHEET, FRESH = 2**30, 2**31  # keep the draws of sheets, and of the fresh samples for a chosen snapshot, apart
@@ -114,15 +118,36 @@ class Evaluator:
     def score(self, blocks: Iterator[tuple[Tensor, Tensor | None]], samples: int) -> dict[str, float]:
         """Every metric's value for a stream of `samples` uint8 images; each extractor runs once on each block.
 
-        Metrics that need more samples are left out.
+        Metrics that need more samples are left out, and so is from now on one that raises.
         """
-        streams = {name: cls(samples) for name, cls in self.metrics.items() if cls.minimum_samples <= samples}
+        enough = [name for name, cls in self.metrics.items() if cls.minimum_samples <= samples]
+        streams: dict[str, Metric] = {}
+        values: dict[str, float] = {}
+        for name in enough:
+            with self._alone(name):
+                streams[name] = self.metrics[name](samples)
         for images, labels in blocks:
             seen = {name: self._features(extractor, images, labels) for name, extractor in self.extractors.items()}
             plain = Features(images, labels)
-            for stream in streams.values():
-                stream.update(seen[stream.extractor] if stream.extractor else plain)
-        return {name: stream.compute(self.references.get(name, {})) for name, stream in streams.items()}
+            for name in [name for name in streams if name in self.metrics]:
+                with self._alone(name):
+                    streams[name].update(seen[streams[name].extractor] if streams[name].extractor else plain)
+        for name in [name for name in streams if name in self.metrics]:
+            with self._alone(name):
+                values[name] = float(streams[name].compute(self.references.get(name, {})))
+        return values
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """A metric that raises becomes unavailable, and takes nothing down: not the other metrics, not a training."""
+        try:
+            yield
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            traceback.print_exc()
+            self.unavailable[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+            del self.metrics[name]
 
     def score_game(self, game: Game, samples: int, seed: int, *, fresh: bool = False) -> dict[str, float]:
         """Every metric's value for `samples` images of the game's generator, which must be in evaluation mode.
@@ -176,9 +201,7 @@ def real_rows(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, Any]]
 
 def save_snapshot(game: Game, path: Path) -> None:
     """The generator's state, as safetensors; call it inside `train.evaluating` for the averaged weights."""
-    temporary = path.with_suffix(".tmp")
-    save_file({name: tensor.cpu().contiguous() for name, tensor in game.generator.state_dict().items()}, temporary)
-    temporary.replace(path)
+    write_atomically(path, save({name: t.cpu().contiguous() for name, t in game.generator.state_dict().items()}))
 
 
 def load_snapshot(game: Game, path: Path) -> None:

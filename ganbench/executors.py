@@ -1,109 +1,269 @@
-"""Where units of work run: in this process, or in one process per slot."""
+"""Where units of work run: in this process, or in worker processes that take unit after unit."""
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
+import queue
 import signal
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+import threading
+import time
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 
 from ganbench.contracts import Executor
 from ganbench.environment import cores
 from ganbench.store import Unit
 
+_GRACE = 10.0  # seconds between asking a worker to stop and killing it
+_PING = 5.0  # seconds of silence after which a worker at work is asked whether it is alive
+_SILENCE = 600.0  # seconds after which one that does not answer is taken for lost: stopped, frozen, or stuck in C
+_UNITS = 100  # after so many units a worker is replaced, so that what plugins leak does not add up
+
+_ALIVE, _STOP = None, False  # messages: the question whether a worker is alive and its answer; the request to stop
+
 
 class InlineExecutor(Executor):
-    """Runs every unit in the main process, one after another: for debugging."""
+    """Runs every unit in the main process, one after another: for debugging. Nothing can stop a unit but Ctrl-C."""
 
     slots = 1
 
-    def __init__(self, *, jobs: int | None, device: str) -> None:
+    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1, debug: bool = False) -> None:
+        """`debug`: units print to the terminal, and what one raises is examined with pdb."""
         self._ended: list[tuple[Path, int]] = []
+        self._debug = debug
 
     def submit(self, directory: Path) -> None:
         from ganbench.worker import run_in_this_process
 
-        with Unit(directory).log.open("a") as log, redirect_stdout(log), redirect_stderr(log):
-            self._ended.append((directory, run_in_this_process(directory)))
-        if Unit(directory).status == "interrupted":
-            raise KeyboardInterrupt  # the worker's part of the process took the signal
+        if self._debug:
+            code = run_in_this_process(directory, examine=_post_mortem)
+        else:
+            with Unit(directory).log.open("a") as log, redirect_stdout(log), redirect_stderr(log):
+                code = run_in_this_process(directory)
+        self._ended.append((directory, code))
+        if code > 128:
+            signal.raise_signal(code - 128)  # the worker's part of the process took it
 
     def poll(self) -> list[tuple[Path, int]]:
         ended, self._ended = self._ended, []
         return ended
 
+    def stop(self, directory: Path) -> None:
+        pass  # a unit that runs has the whole process
+
     def cancel(self) -> None:
         pass
 
 
-class ProcessExecutor(Executor):
-    """One process per running unit, so that a unit can take down nothing but itself.
+def _post_mortem(error: BaseException) -> None:
+    import pdb
 
-    The processes are forked from a server that has imported torch once. On a CPU there is one slot per core and the
-    cores are shared out evenly; on GPUs one slot per GPU (or `jobs` slots, dealt out over the GPUs in turn).
+    pdb.post_mortem(error.__traceback__)
+
+
+class ProcessExecutor(Executor):
+    """Units in worker processes of their own, so that a unit can take down nothing but itself.
+
+    Workers are forked from a server that has imported torch once, and take unit after unit; one whose unit ends in any
+    status but done is replaced. On a CPU there is one slot per core and the cores are shared out evenly; on GPUs there
+    are `slots_per_gpu` slots on each (or `jobs` slots, dealt out over the GPUs in turn).
     """
 
-    def __init__(self, *, jobs: int | None, device: str) -> None:
+    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> None:
         self._gpus = _gpus(device)
-        self._slots = jobs or len(self._gpus) or cores()
+        self._slots = jobs or len(self._gpus) * slots_per_gpu or cores()
         self._threads = max(1, cores() // self._slots)
-        # Threads that wait for each other without spinning: ten times faster when cores are shared with other work.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context = multiprocessing.get_context(method)
-        assert isinstance(context, ForkServerContext | SpawnContext)
-        self._context: ForkServerContext | SpawnContext = context
-        if isinstance(context, ForkServerContext):
-            context.set_forkserver_preload(["ganbench.preload"])
-        self._running: dict[int, tuple[Path, ForkServerProcess | SpawnProcess]] = {}
+        self._context = context()
+        self._idle: list[_Worker] = []
+        self._busy: list[_Worker] = []
+        self._polled = time.monotonic()
 
     @property
     def slots(self) -> int:
         return self._slots
 
     def submit(self, directory: Path) -> None:
-        slot = next(slot for slot in range(self._slots) if slot not in self._running)
+        worker = self._idle.pop() if self._idle else self._start()
+        self._busy.append(worker)
+        worker.give(directory)
+
+    def _start(self) -> _Worker:
+        slot = next(slot for slot in range(self._slots) if all(worker.slot != slot for worker in self._busy))
         gpu = self._gpus[slot % len(self._gpus)] if self._gpus else ""
-        process = self._context.Process(target=_work, args=(directory, self._threads, gpu), daemon=True)
-        process.start()
-        self._running[slot] = (directory, process)
+        return _Worker(self._context, slot, self._threads, gpu)
 
     def poll(self) -> list[tuple[Path, int]]:
+        now = time.monotonic()
+        if now - self._polled > _PING:  # this process was stopped or asleep: the silence was its own
+            for worker in self._busy:
+                worker.heard = now
+        self._polled = now
         ended = []
-        for slot, (directory, process) in list(self._running.items()):
-            if process.exitcode is not None:
-                ended.append((directory, process.exitcode))
-                process.close()
-                del self._running[slot]
+        for worker in list(self._busy):
+            code = worker.code(now)
+            if code is None:
+                continue
+            ended.append((worker.directory, code))
+            self._busy.remove(worker)
+            if code == 0 and worker.units < _UNITS:
+                self._idle.append(worker)
+            else:
+                worker.end()
         return ended
 
+    def stop(self, directory: Path) -> None:
+        for worker in self._busy:
+            if worker.directory == directory:
+                worker.stop()
+
     def cancel(self) -> None:
-        for _, process in self._running.values():
-            process.terminate()
-        for _, process in self._running.values():
-            process.join(10)
-            if process.exitcode is None:
-                process.kill()
-                process.join()
+        workers = self._busy + self._idle
+        self._busy, self._idle = [], []
+        try:
+            for worker in workers:
+                worker.stop()
+            deadline = time.monotonic() + _GRACE
+            while any(worker.process.exitcode is None for worker in workers) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        finally:  # also when a second Ctrl-C does not want to wait
+            for worker in workers:
+                worker.end()
 
 
-def _work(directory: Path, threads: int, gpu: str) -> None:
-    """A unit's process: everything it prints goes to the unit's log."""
+def context() -> ForkServerContext | SpawnContext:
+    """Where processes with torch come from: forked, where that can be, from one server that has imported it once."""
+    # Threads that wait for each other without spinning: ten times faster when cores are shared with other work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["ganbench.preload"])
+    return forking
+
+
+class _Worker:
+    """A worker process, as the main process sees it. Directories go to it, the exit codes of units come back."""
+
+    def __init__(self, context: ForkServerContext | SpawnContext, slot: int, threads: int, gpu: str) -> None:
+        self.slot = slot
+        self.units = 0
+        self.directory = Path()
+        self._connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, threads, gpu))
+        self.process.start()
+        theirs.close()
+        self.heard = self._pinged = time.monotonic()
+        self._kill_at = float("inf")
+
+    def give(self, directory: Path) -> None:
+        self.directory = directory
+        self.units += 1
+        self.heard = time.monotonic()
+        with suppress(OSError):  # it died while it was idle: `code` tells
+            self._connection.send(str(directory))
+
+    def code(self, now: float) -> int | None:
+        """The exit code of its unit, once that has ended; minus the signal if the process was killed."""
+        try:
+            while self._connection.poll():
+                self.heard = now
+                if (code := self._connection.recv()) is not _ALIVE:
+                    return int(code)
+            if self.process.exitcode is not None:
+                return self.process.exitcode
+            if now - max(self.heard, self._pinged) > _PING:
+                self._pinged = now
+                self._connection.send(_ALIVE)
+        except (OSError, EOFError):
+            self.process.join(1)
+            self._kill()  # nothing, unless the unit closed what is not its own
+            self.process.join()
+            return self.process.exitcode
+        if now > self._kill_at or now - self.heard > _SILENCE:
+            self._kill()
+        return None
+
+    def stop(self) -> None:
+        """Ask for the end of the unit and of the process; after a grace, `code` does not ask any more."""
+        with suppress(OSError):
+            self._connection.send(_STOP)
+        self._kill_at = time.monotonic() + _GRACE
+
+    def end(self) -> None:
+        """The end of the process and of all that it started."""
+        self._connection.close()
+        self._kill()
+        self.process.join()
+        self.process.close()
+
+    def _kill(self) -> None:
+        try:
+            os.killpg(self._pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):  # no group yet, or none any more
+            self.process.kill()
+
+    @property
+    def _pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+
+def _serve(connection: Connection, threads: int, gpu: str) -> None:
+    """A worker process: units come through `connection`, exit codes go back, until the other end is closed.
+
+    It leads a session and a group of its own: a terminal's Ctrl-C reaches the main process alone, which asks each
+    worker once, and all that a unit starts can be killed with it.
+    """
+    os.setsid()
     if gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    log = os.open(Unit(directory).log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    faulthandler.enable()  # a segfault leaves a traceback in the unit's log
+    from ganbench.worker import CANNOT_WRITE, run_in_this_process
+
+    todo: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    answers = threading.Lock()
+
+    def answer(message: int | None) -> None:
+        with answers, suppress(OSError):  # there is nobody any more who could be told
+            connection.send(message)
+
+    def listen() -> None:
+        """Hear the main process also while a unit is running. When it is gone, stop as it would have asked to."""
+        try:
+            while (message := connection.recv()) is not _STOP:
+                answer(_ALIVE) if message is _ALIVE else todo.put(message)
+        except (OSError, EOFError):
+            pass
+        todo.put(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while (directory := todo.get()) is not None:
+        try:
+            _print_to(Unit(Path(directory)).log)
+        except OSError:
+            answer(CANNOT_WRITE)
+            continue
+        code = run_in_this_process(Path(directory), threads)
+        _print_to(Path(os.devnull))
+        answer(code)
+
+
+def _print_to(path: Path) -> None:
+    """Send whatever this process prints, C libraries and child processes included, to the end of a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    from ganbench.worker import run_in_this_process
-
-    # A terminal's Ctrl-C reaches workers too; the main process hears it and sends each of them one SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()  # the main process, not the server that forked this one
-    assert parent is not None
-    sys.exit(run_in_this_process(directory, threads, orphaned=lambda: not parent.is_alive()))
+    os.close(log)
 
 
 def _gpus(device: str) -> list[str]:

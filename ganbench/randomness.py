@@ -9,6 +9,13 @@ import numpy as np
 import torch
 
 
+def seed(number: int) -> None:
+    """Start all of them from `number` (from 0 to 2**31 - 1)."""
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+
+
 def state(device: torch.device) -> dict[str, Any]:
     """Torch's generators of the CPU and of `device`, NumPy's and Python's global ones: tensors, numbers and texts."""
     name, keys, *rest = np.random.get_state()

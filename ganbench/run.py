@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import shutil
 import signal
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from ganbench import code, space
 from ganbench.config import DEVICE
 from ganbench.contracts import Executor
 from ganbench.data import data_root, lookup
 from ganbench.errors import UserError
+from ganbench.executors import InlineExecutor
 from ganbench.plan import Cell, Plan
 from ganbench.plugins import Plugins
+from ganbench.shift import Limits, Shift
 from ganbench.store import Record, Store, Unit
 from ganbench.worker import lacking
 
-_POLL = 0.1  # seconds between looks at the running units
 _TRIED = ("failed", "oom", "timeout", "diverged")
 
 
@@ -35,7 +37,9 @@ class Options:
     device: str | None = None
     executor: str = "process"
     fail_fast: bool = False
-    retry: bool = False
+    retry: Sequence[str] = ()  # statuses, of those that ended
+    stale: Literal["retrain", "keep"] | None = None
+    debug: bool = False
 
 
 class View(Protocol):
@@ -97,13 +101,28 @@ def state(cell: Cell, store: Store) -> str:
     return "skipped" if cell.skip else store.cell(cell.directory).status
 
 
+def stale(cell: Cell, store: Store, plugins: Plugins) -> str:
+    """What changed in the code of a cell's variant since the cell was trained (or tried); empty where nothing did."""
+    then = store.cell(cell.directory).manifest.get("code", {})
+    return code.changed(then, code.fingerprint(plugins.find("variants", cell.variant_id), plugins)) if then else ""
+
+
 def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugins: Plugins) -> Outcome:
-    """Bring the results folder up to the plan. Ctrl-C and SIGTERM stop the workers and raise `KeyboardInterrupt`."""
+    """Bring the results folder up to the plan. Ctrl-C, SIGTERM and SIGHUP stop the workers and raise `Stopped`.
+
+    Several runs may be at work in one folder at once: each takes the units that no other has taken.
+    """
     device = choose_device(options.device or plan.benchmark.device)
     executor: type[Executor] = plugins.find("executors", options.executor).load()
     on_unit = device.partition(":")[0]  # a worker sees only the GPU it was given
     # Before anything is created, and while it can still be refused: does the selection match?
     selected(plan.cells({}, on_unit), options.only)
+
+    def crew(jobs: int | None) -> Executor:
+        if options.debug:
+            return InlineExecutor(jobs=jobs, device=device, debug=True)
+        return executor(jobs=jobs, device=device, slots_per_gpu=plan.benchmark.slots_per_gpu)
+
     outline = {
         "name": plan.benchmark.name,
         "rank": plan.rank,
@@ -115,164 +134,210 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         "reference": plan.benchmark.reference,
         "extractors": {asked: plugins.name(component) for asked, component in plan.extractors.items()},
     }
-    before = signal.signal(signal.SIGTERM, _terminated)
+    with _stoppable():
+        store.make()
+        _prepare(plan, store, on_unit, crew, options, view)
+        cells = plan.cells(fingerprints(plan), on_unit)
+        training = _Training(cells, store, plan, options, view, plugins)
+        store.plan({**outline, "cells": {cell.directory: cell.outline() for cell in cells}}, toml)
+        return training.run(crew(options.jobs))
+
+
+class Stopped(KeyboardInterrupt):
+    """A run was stopped: by SIGINT, SIGTERM or SIGHUP (`number`), and how far it had come, if it had begun."""
+
+    def __init__(self, number: int, outcome: Outcome | None = None) -> None:
+        self.number = number
+        self.outcome = outcome
+
+    @property
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, 143 for SIGTERM; a closed terminal counts as SIGTERM."""
+        return 130 if self.number == signal.SIGINT else 143
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Raise `Stopped` on the signals that mean it, but on none that this process was started to ignore (nohup)."""
+
+    def stop(number: int, frame: object) -> None:
+        if number == signal.SIGHUP:  # the terminal is gone, and nothing can be printed there
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+        raise Stopped(number)
+
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
-        with store.open():
-            _prepare(plan, store, on_unit, device, executor, options, view)
-            cells = plan.cells(fingerprints(plan), on_unit)
-            store.plan({**outline, "cells": {cell.directory: cell.outline() for cell in cells}}, toml)
-            return _train(cells, store, device, executor, options, view, plugins)
+        yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: the same as Ctrl-C, but for the exit code."""
-
-
-def _terminated(number: int, frame: object) -> None:
-    raise Terminated
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _prepare(
-    plan: Plan, store: Store, on_unit: str, device: str, executor: type[Executor], options: Options, view: View
+    plan: Plan, store: Store, on_unit: str, crew: Callable[[int | None], Executor], options: Options, view: View
 ) -> None:
     """Make every dataset ready: its arrays, its classifier, the references and the real rows."""
-    todo: list[Unit] = []
-    for name, chosen in plan.datasets.items():
-        unit, task = store.reference(name), plan.reference_task(chosen, on_unit)
-        prepared = lookup(name, chosen.dataset, data_root())
+    tasks = {name: plan.reference_task(chosen, on_unit) for name, chosen in plan.datasets.items()}
+    units = {name: store.reference(name) for name in tasks}
+
+    def ready(name: str) -> bool:
+        manifest = units[name].manifest
+        prepared = lookup(name, plan.datasets[name].dataset, data_root())
         fingerprint = prepared.fingerprint if prepared else None
-        manifest = unit.manifest
-        ready = manifest["status"] == "done" and unit.task == task and manifest["fingerprint"] == fingerprint
-        # What was unavailable may no longer be: weights may have been put in place.
-        if not ready or manifest["unavailable"]:
-            unit.create(task)
-            todo.append(unit)
+        task = units[name].task if units[name].exists else {}
+        return manifest["status"] == "done" and task == tasks[name] and manifest["fingerprint"] == fingerprint
+
+    # What was unavailable may no longer be: weights may have been put in place.
+    todo = {name: unit for name, unit in units.items() if not ready(name) or unit.manifest["unavailable"]}
+    attempts = {name: unit.manifest["attempt"] for name, unit in todo.items()}
+
+    def begin(unit: Unit) -> bool:  # two runs may prepare at once
+        name = next(name for name, known in units.items() if known is unit)
+        if ready(name) and unit.manifest["attempt"] > attempts[name]:
+            return False  # another run did it meanwhile
+        unit.create(tasks[name])
+        return True
+
+    said: set[str] = set()
+
+    def watch(progress: Mapping[str, Record]) -> None:
+        for facts in progress.values():
+            if (doing := facts.get("doing", "")) and doing not in said:
+                said.add(doing)
+                view.note(doing)
+
     if todo:
         jobs = min(options.jobs or len(todo), len(todo))
-        said: set[str] = set()
-
-        def watch(units: Mapping[str, Record]) -> None:
-            for progress in units.values():
-                if (doing := progress.get("doing", "")) and doing not in said:
-                    said.add(doing)
-                    view.note(doing)
-
-        _execute(executor(jobs=jobs, device=device), todo, watch, lambda unit: False)
-    for unit in todo:
+        limits = Limits(retries={"lost": plan.benchmark.retries.lost})
+        Shift(crew(jobs), list(todo.values()), limits, begin, watch, note=view.note).run()
+    for name, unit in todo.items():
         manifest = unit.manifest
         if manifest["status"] != "done":
-            view.note(f"{unit.task['dataset']} cannot be used: {manifest['reason']}")
+            view.note(f"{name} cannot be used: {manifest['reason']}")
         for metric, reason in manifest.get("unavailable", {}).items():
-            view.note(f"{metric} is unavailable on {unit.task['dataset']}: {reason}")
+            view.note(f"{metric} is unavailable on {name}: {reason}")
 
 
-def _train(
-    cells: list[Cell],
-    store: Store,
-    device: str,
-    executor: type[Executor],
-    options: Options,
-    view: View,
-    plugins: Plugins,
-) -> Outcome:
-    """Train what is not done, and score again what lacks a metric."""
-    chosen = {cell.directory: cell for cell in selected(cells, options.only)}
-    todo: list[Unit] = []
-    stopped = False
-    for name, cell in chosen.items():
-        unit, reference = store.cell(name), store.reference(cell.dataset).manifest
-        if cell.skip or (unit.status in _TRIED and not options.retry and unit.task == cell.task):
-            continue
-        if reference["status"] != "done":
-            if unit.status != "done":
-                unit.create(cell.task)
-                unit.update(status="failed", reason=f"{cell.dataset} cannot be used: {reference.get('reason', '')}")
-                stopped = options.fail_fast
-        elif unit.status != "done" or set(lacking(unit.manifest, cell.task["metrics"])) - set(reference["unavailable"]):
-            unit.create(cell.task)
-            todo.append(unit)
+class _Training:
+    """The cells of a plan that are chosen: which of them want work, the work, and what came of it."""
 
-    if stopped:
-        todo.clear()
+    def __init__(
+        self, cells: list[Cell], store: Store, plan: Plan, options: Options, view: View, plugins: Plugins
+    ) -> None:
+        """Raises `UserError` when cells are stale and the options do not say what to do with them."""
+        self.store, self.plan, self.options, self.view, self.plugins = store, plan, options, view, plugins
+        self.cells = {cell.directory: cell for cell in selected(cells, options.only)}
+        self.known = cells
+        self.references = {name: store.reference(name).manifest for name in {cell.dataset for cell in cells}}
+        self.retrained = self._stale()
+        self.attempts = {name: store.cell(name).manifest["attempt"] for name in self.cells}
 
-    outcome = Outcome(trained=sum(unit.status != "done" for unit in todo))
-    seconds = _known_seconds(cells, store)
-    todo.sort(key=lambda unit: -seconds.get((unit.task["variant"], unit.task["dataset"]), float("inf")))
-    crew = executor(jobs=options.jobs, device=device)
-    view.started(len(chosen), len(chosen) - len(todo))
-    plugins.notify("run_started", folder=store.root, cells=len(todo))
+    def _stale(self) -> set[str]:
+        """The cells to set aside and to train again."""
+        found = {}
+        for name, cell in self.cells.items():
+            if self.store.cell(name).status == "done" and (what := stale(cell, self.store, self.plugins)):
+                found[name] = what
+        if found and self.options.stale is None:
+            count = f"{len(found)} done cells were" if len(found) > 1 else "1 done cell was"
+            raise UserError(
+                f"{count} trained by other code than today's ({next(iter(found.values()))}): "
+                "--stale retrain trains again (and keeps the old records in retired/), --stale keep leaves them"
+            )
+        return set(found) if self.options.stale == "retrain" else set()
 
-    def ended(unit: Unit) -> bool:
+    def _wants(self, cell: Cell) -> bool:
+        """Whether there is something to do for a cell, as its records stand now."""
+        unit, reference = self.store.cell(cell.directory), self.references[cell.dataset]
         manifest = unit.manifest
-        view.finished(chosen[unit.directory.name], manifest)
-        plugins.notify("cell_finished", directory=unit.directory, cell=unit.task, manifest=manifest)
-        return options.fail_fast and manifest["status"] != "done"
-
-    def begun(unit: Unit) -> None:
-        plugins.notify("cell_started", directory=unit.directory, cell=unit.task)
-
-    if todo:
-        _execute(crew, todo, view.running, ended, begun)
-    for cell in chosen.values():
-        status = state(cell, store)
-        outcome.statuses[status] += 1
-        if status not in ("done", "skipped"):
-            outcome.failures.append((cell, store.cell(cell.directory).manifest))
-    plugins.notify("run_finished", folder=store.root, statuses=dict(outcome.statuses))
-    return outcome
-
-
-def _execute(
-    executor: Executor,
-    todo: Sequence[Unit],
-    watch: Callable[[Mapping[str, Record]], None],
-    ended: Callable[[Unit], bool],
-    begun: Callable[[Unit], None] = lambda unit: None,
-) -> None:
-    """Run all units, `slots` at a time. `ended` says whether to stop; then, as on Ctrl-C, what runs is interrupted."""
-    waiting, running = list(todo), dict[Path, Unit]()
-    try:
-        while waiting or running:
-            while waiting and len(running) < executor.slots:
-                unit = waiting.pop(0)
-                running[unit.directory] = unit
-                begun(unit)
-                executor.submit(unit.directory)
-            for directory, code in executor.poll():
-                unit = running.pop(directory)
-                _close(unit, code)
-                if ended(unit):
-                    return
-            watch({unit.directory.name: unit.progress() for unit in running.values()})
-            time.sleep(_POLL)
-    finally:
-        executor.cancel()
-        for unit in running.values():
-            _close(unit, None)
-
-
-def _close(unit: Unit, code: int | None) -> None:
-    """Give a unit whose process is gone without a word its status. `code` None: it was cancelled."""
-    if unit.status not in ("running", "planned"):
-        return
-    if code is None:
-        unit.update(status="interrupted", reason="stopped by the user")
-    elif code < 0:
-        name = signal.Signals(-code).name
-        hint = ", perhaps for lack of memory" if name == "SIGKILL" else ""
-        unit.update(status="failed", reason=f"its process was killed by {name}{hint}; see log.txt")
-    else:
-        unit.update(status="failed", reason=f"its process ended with exit code {code} before it was done; see log.txt")
-    unit.progress({})
-
-
-def _known_seconds(cells: Sequence[Cell], store: Store) -> dict[tuple[str, str], float]:
-    """How long cells of a variant on a dataset took, from those that are done."""
-    known: dict[tuple[str, str], Any] = {}
-    for cell in cells:
-        manifest = store.cell(cell.directory).manifest
+        if cell.skip or reference["status"] != "done":
+            return False
+        if cell.directory in self.retrained:
+            return True
         if manifest["status"] == "done":
-            known[cell.variant, cell.dataset] = manifest["seconds"]["total"]
-    return known
+            return bool(set(lacking(manifest, cell.task["metrics"])) - set(reference["unavailable"]))
+        if manifest["attempt"] > self.attempts[cell.directory]:
+            return manifest["status"] not in _TRIED  # another run has tried it since this one was started
+        tried = manifest["status"] in _TRIED and manifest.get("cause") != "dataset" and unit.task == cell.task
+        return not tried or manifest["status"] in self.options.retry or bool(stale(cell, self.store, self.plugins))
+
+    def run(self, executor: Executor) -> Outcome:
+        """Train what is not done, and score again what lacks a metric."""
+        todo = [self.store.cell(name) for name, cell in self.cells.items() if self._wants(cell)]
+        if self._without_dataset() and self.options.fail_fast:
+            todo.clear()
+        done = {unit.directory.name for unit in todo if unit.status == "done"} - self.retrained
+        seconds = self._known_seconds()
+        of = {name: (cell.variant, cell.dataset) for name, cell in self.cells.items()}
+        todo.sort(key=lambda unit: -seconds.get(of[unit.directory.name], float("inf")))
+        if not self.options.debug:
+            specs = {name: chosen.spec for name, chosen in self.plan.datasets.items()}
+            fresh = [self.cells[unit.directory.name].task for unit in todo if unit.directory.name not in done]
+            space.check(self.store.root, space.estimate(fresh, specs.get, executor.slots))
+        self.view.started(len(self.cells), len(self.cells) - len(todo))
+        self.plugins.notify("run_started", folder=self.store.root, cells=len(todo))
+        benchmark = self.plan.benchmark
+        limits = Limits(benchmark.timeout.minutes if benchmark.timeout else None, benchmark.retries.model_dump())
+        shift = Shift(executor, todo, limits, self._begin, self.view.running, self._ended, self.view.note)
+        try:
+            shift.run()
+        except Stopped as stop:
+            stop.outcome = self._outcome(len(todo) - len(done))
+            raise
+        outcome = self._outcome(len(todo) - len(done))
+        self.plugins.notify("run_finished", folder=self.store.root, statuses=dict(outcome.statuses))
+        return outcome
+
+    def _without_dataset(self) -> bool:
+        """Write down that cells cannot be trained for lack of their dataset; whether there are any."""
+        found = False
+        for name, cell in self.cells.items():
+            unit, reference = self.store.cell(name), self.references[cell.dataset]
+            if not cell.skip and reference["status"] != "done" and unit.status != "done" and unit.claim():
+                unit.create(cell.task)
+                reason = f"{cell.dataset} cannot be used: {reference.get('reason', '')}"
+                unit.update(status="failed", reason=reason, cause="dataset")
+                unit.release()
+                found = True
+        return found
+
+    def _begin(self, unit: Unit) -> bool:
+        """Make a cell that this run has taken ready for its worker; False where it is no longer wanted."""
+        name = unit.directory.name
+        cell = self.cells[name]
+        if not self._wants(cell):
+            return False
+        if name in self.retrained:
+            self.store.retire(unit)
+            self.retrained.remove(name)
+        unit.create(cell.task)
+        self.plugins.notify("cell_started", directory=unit.directory, cell=unit.task)
+        return True
+
+    def _ended(self, unit: Unit) -> bool:
+        """Tell of a cell that has ended; whether the run shall end with it."""
+        manifest = unit.manifest
+        self.view.finished(self.cells[unit.directory.name], manifest)
+        self.plugins.notify("cell_finished", directory=unit.directory, cell=unit.task, manifest=manifest)
+        return self.options.fail_fast and manifest["status"] != "done"
+
+    def _outcome(self, trained: int) -> Outcome:
+        outcome = Outcome(trained=trained)
+        for cell in self.cells.values():
+            status = state(cell, self.store)
+            outcome.statuses[status] += 1
+            if status not in ("done", "skipped"):
+                outcome.failures.append((cell, self.store.cell(cell.directory).manifest))
+        return outcome
+
+    def _known_seconds(self) -> dict[tuple[str, str], float]:
+        """How long cells of a variant on a dataset took, from those that are done."""
+        known: dict[tuple[str, str], Any] = {}
+        for cell in self.known:
+            manifest = self.store.cell(cell.directory).manifest
+            if manifest["status"] == "done":
+                known[cell.variant, cell.dataset] = manifest["seconds"]["total"]
+        return known

@@ -14,25 +14,28 @@
             samples/<updates>.png       sample sheets of fixed latents
             generator-best.safetensors, generator-last.safetensors
             checkpoint-<rounds>.pt          the last two, what a killed cell goes on from (deleted at the end)
+            .claim, .work               locks: of the run that took the unit, of the process at work on it
             log.txt                     what the process printed, tracebacks included
+        retired/<cell>~<n>/             cells trained by other code than today's, set aside by `--stale retrain`
         results.parquet, leaderboard.csv, leaderboard.md, report/      derived; deleting them loses nothing
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
-from ganbench.errors import UserError
+from ganbench.errors import StorageError, UserError
 
 if TYPE_CHECKING:
     from ganbench.contracts import Tables
@@ -55,22 +58,54 @@ def slug(text: str, length: int = 60) -> str:
     return f"{plain[: length - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the system says about writing in `folder`, as a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(folder, error.strerror or str(error)) from error
+
+
+def cannot_write(folder: Path, why: str = "") -> StorageError:
+    """The sentence for a full disk or a read-only folder."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    room = f"{why + '; ' if why else ''}its disk has {shutil.disk_usage(nearest).free / 2**20:,.0f} MiB free"
+    return StorageError(
+        f"{folder} cannot be written ({room}); make room or choose another folder with --results: all records are "
+        "whole, and the same command goes on from there"
+    )
+
+
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Write to a temporary name beside `path`, flush, rename: a reader sees the old file or the new one whole.
 
-    Without `durable` the wait for the disk is saved: after a power cut the file may be gone.
+    Without `durable` the wait for the disk is saved: after a power cut the file may be gone. Raises `StorageError`
+    when the disk is full or the folder cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _writing(path.parent):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def now() -> str:
+    """The time in UTC, for records: nothing is decided by it, so that a clock may be wrong."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def read_json(path: Path) -> Record | None:
@@ -91,6 +126,45 @@ class Unit:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._claim: BaseFileLock | None = None
+
+    def claim(self) -> bool:
+        """Take the unit for this run, until `release`; False where another run has it.
+
+        The lock is the operating system's, free as soon as whoever held it is dead, so that none is ever stale. Runs
+        on several machines need a shared file system that knows locks (NFS from version 4, Lustre with flock).
+        """
+        lock = FileLock(self.directory / ".claim")
+        with _writing(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                return False
+        self._claim = lock
+        return True
+
+    def release(self) -> None:
+        if self._claim:
+            self._claim.release()
+            self._claim = None
+
+    @contextmanager
+    def at_work(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Be the one process that writes the unit's records. Where there is another, call `waiting` and wait for it:
+        the worker of a run that was killed ends within seconds.
+        """
+        lock = FileLock(self.directory / ".work")
+        with _writing(self.directory):
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                waiting()
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def task(self) -> Record:
@@ -121,10 +195,16 @@ class Unit:
 
     def create(self, task: Mapping[str, Any]) -> None:
         """Make the directory and write down the task, unless that was done before."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        with _writing(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
         name = "cell.json" if task["unit"] == "cell" else "task.json"
         if read_json(self.directory / name) != task:
             write_json(self.directory / name, task)
+
+    def sweep(self) -> None:
+        """Delete what killed processes were just writing. Only for the one that is at work here."""
+        for path in [*self.directory.glob(".*.tmp"), *(self.directory / "samples").glob(".*.tmp")]:
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget an unfinished attempt's records, so that a new one starts from nothing."""
@@ -137,9 +217,16 @@ class Unit:
         """Merge `facts` into the manifest."""
         write_json(self.directory / "manifest.json", {**self.manifest, **facts})
 
+    def end(self, status: Status, reason: str, **facts: Any) -> None:
+        """Write down how an attempt ended. What is not done keeps its last evaluation in the manifest."""
+        if status != "done":
+            facts["last_evaluation"] = next(reversed(self.events()), None)
+        self.update(**facts, status=status, reason=reason, finished=now())
+        self.progress({})
+
     def append(self, event: Mapping[str, Any]) -> None:
         """Add one line to the events."""
-        with (self.directory / "events.jsonl").open("a") as file:
+        with _writing(self.directory), (self.directory / "events.jsonl").open("a") as file:
             file.write(json.dumps(event) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -186,7 +273,8 @@ class Unit:
 
     def sample_sheet(self, updates: int) -> Path:
         """Where the sample sheet after `updates` generator updates goes."""
-        (self.directory / "samples").mkdir(exist_ok=True)
+        with _writing(self.directory):
+            (self.directory / "samples").mkdir(exist_ok=True)
         return self.directory / "samples" / f"{updates:08d}.png"
 
     def snapshot(self, which: Literal["best", "last"]) -> Path:
@@ -199,26 +287,19 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Make the directory and hold its lock. Raises `UserError` where it cannot be written or another run has it."""
-        try:
+    def make(self) -> None:
+        """Make the directory. Raises `StorageError` where it cannot be written."""
+        with _writing(self.root):
             (self.root / "cells").mkdir(parents=True, exist_ok=True)
             (self.root / "references").mkdir(exist_ok=True)
-            lock = FileLock(self.root / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout:
-            raise UserError(
-                f"another `ganbench run` is at work in {self.root}; wait for it or choose --results"
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"results folder {self.root} cannot be written ({error.strerror}); choose another with --results"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+
+    def retire(self, unit: Unit) -> Path:
+        """Set a cell's records aside, so that it can be trained anew and nothing is lost; where they are now."""
+        folder = self.root / "retired"
+        with _writing(self.root):
+            folder.mkdir(exist_ok=True)
+            number = 1 + sum(path.name.rpartition("~")[0] == unit.directory.name for path in folder.iterdir())
+            return unit.directory.rename(folder / f"{unit.directory.name}~{number}")
 
     def plan(self, run: Mapping[str, Any], toml: str) -> None:
         """Write down what is asked of this folder: the outline of the run, and the benchmark file itself."""

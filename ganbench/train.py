@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,7 +74,8 @@ def play(
     called a few times a second with the moment and the share of the budget spent. `checkpoint` gets the state of the
     game after every evaluation and every `checkpoint_every` seconds; played on from it (`resume`), with the same game,
     batches and budget, training gives the same numbers as if it had never stopped. Once `stop` says so, a last
-    checkpoint is made between two rounds and `KeyboardInterrupt` raised.
+    checkpoint is made between two rounds and `KeyboardInterrupt` raised; `evaluate` may raise it at any time, and its
+    evaluation is then the first thing done on the way from that checkpoint.
 
     Raises `Diverged`, naming the player and its turn, when a cost or parameter is infinite or not a number.
     """
@@ -88,15 +88,40 @@ def play(
     images_per_round = game.batches_per_round * game.batch_size
     table = Table(seats, average, batches)
     moment, evaluated = table.restore(resume) if resume else (Moment(), 0)
-    if resume and budget.spent(moment) >= 1:
-        return moment
     started = time.perf_counter() - moment.seconds
     told, kept = moment.seconds, time.monotonic()
+
+    def planned() -> int:
+        """How many evaluations there are to be by now."""
+        spent = budget.spent(moment)
+        return evaluations if spent >= 1 else min(int(spent * evaluations + 1e-9), evaluations - 1)
 
     with _arithmetic(precision, device) as autocast:
         for seat in seats:
             seat.schedule(budget.spent(moment))
-        for rounds in itertools.count(moment.rounds + 1):
+        while True:
+            # --- evaluation
+            due = planned() > evaluated
+            if due:
+                try:
+                    with evaluating(game, average):
+                        evaluate(moment)
+                except KeyboardInterrupt:
+                    checkpoint(table.state(moment, evaluated))  # what goes on from here begins with this evaluation
+                    raise
+                evaluated = planned()
+
+            # --- what a killed process goes on from
+            stopping = stop()
+            if due or stopping or time.monotonic() - kept > checkpoint_every:
+                checkpoint(table.state(moment, evaluated))
+                kept = time.monotonic()
+                started = time.perf_counter() - moment.seconds  # neither this nor evaluation is training time
+            if budget.spent(moment) >= 1:
+                return moment
+            if stopping:
+                raise KeyboardInterrupt
+
             # --- one round: every player takes its turns, and only its own parameters get gradients
             batch = batches.next()
             for seat in seats:
@@ -110,7 +135,7 @@ def play(
                         average.update()
 
             # --- the clock
-            moment.rounds = rounds
+            moment.rounds += 1
             moment.generator_updates = moment.rounds * updates_per_round
             moment.images = moment.rounds * images_per_round
             moment.epochs = moment.images / len(batches)
@@ -122,28 +147,13 @@ def play(
                 told = moment.seconds
                 tell(moment, spent)
 
-            # --- divergence and evaluation
-            due = spent >= 1 or int(spent * evaluations + 1e-9) > evaluated
+            # --- divergence, and the costs that an evaluation reports
+            due = planned() > evaluated
             if due or moment.rounds % _CHECK_EVERY == 0:
                 _check_finite(seats, parameters=due)
             if due:
                 moment.seconds = time.perf_counter() - started  # after the check, which waited for the device
                 moment.costs = {seat.player.name: seat.mean_cost() for seat in seats}
-                with evaluating(game, average):
-                    evaluate(moment)
-                evaluated = int(spent * evaluations + 1e-9)
-
-            # --- what a killed process goes on from
-            stopping = stop()
-            if due or stopping or time.monotonic() - kept > checkpoint_every:
-                checkpoint(table.state(moment, evaluated))
-                kept = time.monotonic()
-                started = time.perf_counter() - moment.seconds  # neither this nor evaluation is training time
-            if spent >= 1:
-                return moment
-            if stopping:
-                raise KeyboardInterrupt
-    raise AssertionError("unreachable")
 
 
 class Table:

@@ -1,45 +1,78 @@
 """One unit of work in one process: ``python -m ganbench.worker DIR`` trains a cell or prepares a dataset's reference.
 
 The directory says all there is to know; what comes of it is written there. Exit code 0 when the unit is done, 1 when
-it ended in another status (which, with the reason, is in its manifest), 2 when the directory is no unit.
+it ended in another status (which, with the reason, is in its manifest), 2 when the directory is no unit, 3 when its
+records cannot be written, 130 or 143 when it was stopped by SIGINT or SIGTERM.
 """
 
 from __future__ import annotations
 
-import datetime
+import errno
 import json
 import os
+import platform
+import re
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganbench.code import changed, fingerprint
 from ganbench.data import Prepared, data_root, prepare
-from ganbench.errors import DatasetError, Diverged, GanbenchError, UserError
+from ganbench.errors import DatasetError, Diverged, GanbenchError, StorageError, UserError
 from ganbench.plugins import installed
-from ganbench.store import Record, Status, Store, Unit, write_atomically
+from ganbench.store import Record, Status, Store, Unit, cannot_write, now, sha256, write_atomically
 
 if TYPE_CHECKING:
     from ganbench.evaluate import Evaluator
     from ganbench.game import Game
 
+CANNOT_WRITE = 3  # the exit code
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
-def work(directory: Path, stop: Callable[[], bool] = lambda: False) -> int:
+
+def work(
+    directory: Path,
+    stop: Callable[[], bool] = lambda: False,
+    examine: Callable[[BaseException], None] = lambda error: None,
+) -> int:
     """Do the unit in `directory` and return the exit code. Every way it can end is written into its manifest.
 
-    Training stops with a checkpoint once `stop` says so.
+    Training stops with a checkpoint once `stop` says so. `examine` sees what a unit raised before it is written down.
     """
     unit = Unit(directory)
     task = unit.task
-    if task["unit"] == "cell" and unit.status == "done":
-        return _rescore(unit, task)
+    try:
+        with unit.at_work(lambda: say(unit, "waiting for another process that is at work on this")):
+            if task["unit"] == "cell" and unit.status == "done":
+                return _rescore(unit, task)
+            return _work(unit, task, stop, examine)
+    except KeyboardInterrupt:  # while waiting: the records are not ours to write
+        return 1
+    except StorageError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return CANNOT_WRITE
+
+
+def _work(unit: Unit, task: Record, stop: Callable[[], bool], examine: Callable[[BaseException], None]) -> int:
     started = time.perf_counter()
+    unit.sweep()
     if not unit.checkpoints():
         unit.clear()
-    unit.update(status="running", reason="", attempt=unit.manifest["attempt"] + 1, started=_now(), pid=os.getpid())
+    unit.update(
+        status="running",
+        reason="",
+        cause="",
+        attempt=unit.manifest["attempt"] + 1,
+        started=now(),
+        pid=os.getpid(),
+        host=platform.node(),
+        code=_code(task),
+    )
     facts: Record = {}
     status: Status
     try:
@@ -47,30 +80,44 @@ def work(directory: Path, stop: Callable[[], bool] = lambda: False) -> int:
         status, reason = "done", ""
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped by the user"
-    except Exception as error:
+    except StorageError:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and _interruption.asked:
+            raise
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise cannot_write(unit.directory, str(error)) from error
         status, reason = _ending(error)
         traceback.print_exc()
+        examine(error)
         if status != "oom":
             unit.clear_checkpoints()  # the same would happen again; what was killed or lacked memory goes on from them
     seconds = {**facts.pop("seconds", {}), "total": time.perf_counter() - started}
-    unit.update(**facts, status=status, reason=reason, finished=_now(), seconds=seconds)
-    unit.progress({})
+    unit.end(status, reason, **facts, seconds=seconds)
     if status == "done":
         unit.clear_checkpoints()
     return 0 if status == "done" else 1
 
 
-def _ending(error: Exception) -> tuple[Status, str]:
-    """Status and reason of a unit that raised."""
-    import torch
+def _code(task: Record) -> dict[str, str]:
+    """What code the unit is made by."""
+    if task["unit"] != "cell":
+        return {}
+    return fingerprint(installed().find("variants", task["variant_id"]), installed())
 
+
+def _ending(error: BaseException) -> tuple[Status, str]:
+    """Status and reason of a unit that raised."""
+    from ganbench.environment import out_of_memory
+
+    first = re.sub(r"^\[enforce fail at .*?\. (?=\w)", "", str(error).strip().partition("\n")[0])  # of torch's C++
     if isinstance(error, Diverged):
         return "diverged", str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return "oom", (str(error) or "out of memory").partition("\n")[0]
+    if out_of_memory(error):
+        return "oom", first or "out of memory"
     if isinstance(error, GanbenchError):
         return "failed", str(error)
-    return "failed", f"{type(error).__name__}: {error}".partition("\n")[0]
+    return "failed", f"{type(error).__name__}: {first}"
 
 
 def _prepare(unit: Unit, task: Record) -> Prepared:
@@ -122,14 +169,30 @@ def _evaluator(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> 
     )
 
 
+_evaluators: dict[str, Evaluator] = {}  # of this process's last cell: the next one usually needs the same
+
+
+def _kept_evaluator(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> Evaluator:
+    """An evaluator as `_evaluator` makes it, which holds nothing of the cells that it has scored."""
+    key = json.dumps([data.fingerprint, metrics, *(task[name] for name in ("dataset", "extractors", "reference"))])
+    kept = _evaluators.get(key)
+    _evaluators.clear()
+    if kept is None or kept.unavailable:
+        kept = _evaluator(unit, task, data, metrics)
+    _evaluators[key] = kept
+    return kept
+
+
 def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evaluator, Game]:
     """What a cell is made of: its data, the evaluator for `metrics`, and its game at the start."""
     import torch
 
+    from ganbench import randomness
+
     data = _prepare(unit, task)
     if data.fingerprint != task["fingerprint"]:
         raise DatasetError(f"{task['dataset']} changed since the run was planned; `ganbench run` again plans anew")
-    evaluator = _evaluator(unit, task, data, metrics)
+    evaluator = _kept_evaluator(unit, task, data, metrics)
     reference = Store(unit.directory.parent.parent).reference(task["dataset"]).manifest.get("extractors", {})
     for name, found in evaluator.hashes.items():
         known = reference.get(name, {}).get("hash", found)
@@ -140,7 +203,7 @@ def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evalu
             )
     variant = installed().find("variants", task["variant_id"]).load()()
     with torch.device(task["device"]):
-        torch.manual_seed(task["seed"])
+        randomness.seed(task["seed"])
         game = variant.game(data.spec, variant.Params.resolve(task["params"]))
     return data, evaluator, game
 
@@ -156,8 +219,10 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
     seed, rank = task["seed"], task["rank"]
     times, samples = task["evaluate"]["times"], task["evaluate"]["samples"]
     data, evaluator, game = _open(unit, task, list(task["metrics"]))
+    code = unit.manifest["code"]
     kept = checkpoints.load(unit, task["device"], say=lambda message: say(unit, message))
-    if kept and kept["key"] != task["key"]:
+    if kept and (kept["key"], kept["code"]) != (task["key"], code):
+        say(unit, f"starting anew: the checkpoint is that of other code ({changed(kept['code'], code)})")
         kept = None
     history: Record = json.loads(kept["history"]) if kept else {"evaluations": [], "chosen": None, "seconds": 0.0}
     evaluations: list[Record] = history["evaluations"]
@@ -170,8 +235,10 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
     def evaluate(moment: Moment) -> None:
         nonlocal chosen, evaluate_seconds
         started = time.perf_counter()
-        event: Record = {**vars(moment), "metrics": evaluator.score_game(game, samples, seed)}
-        picture = sample_sheet(game, data.spec, task["device"], seed)
+        with _interruption.at_once():  # this would be done again from the start
+            scores = evaluator.score_game(game, samples, seed)
+            picture = sample_sheet(game, data.spec, task["device"], seed)
+        event: Record = {**vars(moment), "metrics": scores}
         write_atomically(unit.sample_sheet(moment.generator_updates), picture)
         save_snapshot(game, unit.snapshot("last"))
         if chosen is None or _preferred(event["metrics"], chosen["metrics"], rank):
@@ -189,23 +256,22 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
 
     def keep(state: State) -> None:
         progress = {"evaluations": evaluations, "chosen": chosen, "seconds": evaluate_seconds}
-        content = {"key": task["key"], "history": json.dumps(progress), "game": state}
+        content = {"key": task["key"], "code": code, "history": json.dumps(progress), "game": state}
         checkpoints.save(unit, content, state["moment"]["rounds"])
 
-    _interruption.playing = True
-    last = play(
-        game,
-        Batches(data.split(task["train_on"]), game.batch_size, device=task["device"], seed=seed),
-        Budget(**task["budget"]),
-        evaluations=times,
-        evaluate=evaluate,
-        precision=task["precision"],
-        tell=tell,
-        checkpoint=keep,
-        resume=kept["game"] if kept else None,
-        stop=stop,
-    )
-    _interruption.playing = False
+    with _interruption.later():
+        last = play(
+            game,
+            Batches(data.split(task["train_on"]), game.batch_size, device=task["device"], seed=seed),
+            Budget(**task["budget"]),
+            evaluations=times,
+            evaluate=evaluate,
+            precision=task["precision"],
+            tell=tell,
+            checkpoint=keep,
+            resume=kept["game"] if kept else None,
+            stop=stop,
+        )
     assert chosen is not None  # the end of the budget is always evaluated
     started = time.perf_counter()
     load_snapshot(game, unit.snapshot("best"))
@@ -225,6 +291,7 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
         "metric_versions": task["metrics"],
         "unavailable": evaluator.unavailable,
         "extractors": evaluator.hashes,
+        "files": {path.name: sha256(path) for path in (unit.snapshot("best"), unit.snapshot("last"))},
         "environment": environment(task["device"]),
     }
 
@@ -257,6 +324,8 @@ def _rescore(unit: Unit, task: Record) -> int:
             load_snapshot(game, snapshot)
             with evaluating(game):
                 final["metrics"].update(evaluator.score_game(game, samples, seed, fresh=fresh))
+    except StorageError:
+        raise
     except Exception as error:
         traceback.print_exc()
         unit.update(reason=f"trained, but scoring it again failed: {_ending(error)[1]}")
@@ -274,17 +343,13 @@ def _rescore(unit: Unit, task: Record) -> int:
     return 0
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
 def run_in_this_process(
-    directory: Path, threads: int | None = None, *, orphaned: Callable[[], bool] = lambda: False
+    directory: Path, threads: int | None = None, examine: Callable[[BaseException], None] = lambda error: None
 ) -> int:
-    """`work`, with the process set up for it: its threads, and what stops it.
+    """`work`, with the process set up for it: its threads, its settings, and what stops it.
 
-    SIGTERM and Ctrl-C stop training after the current round, with a checkpoint, and so does `orphaned`, asked after
-    every round: a worker that outlives its run would be in the way of the next one.
+    SIGTERM and Ctrl-C stop training after the current round, with a checkpoint. What a unit changes of the process is
+    put back at its end, so that the next one finds it as a new process would be.
     """
     import torch
 
@@ -294,23 +359,75 @@ def run_in_this_process(
     heard = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interruption.heard) for number in heard}
     try:
-        return work(directory, lambda: _interruption.asked or orphaned())
+        with _settings_put_back():
+            code = work(directory, lambda: bool(_interruption.asked), examine)
+        return 128 + _interruption.asked if code and _interruption.asked else code
     finally:
-        _interruption.playing = _interruption.asked = False
+        _interruption.asked = 0
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-class _Interruption:
-    """What SIGTERM and Ctrl-C mean: while a game is played, the end after its current round; else, or twice, now."""
+@contextmanager
+def _settings_put_back() -> Iterator[None]:
+    """Undo, at the end, what a plugin may change of the process: folder, variables, and torch's settings."""
+    import torch
 
-    playing = False
-    asked = False
+    folder, variables = Path.cwd(), dict(os.environ)
+    dtype, gradients, threads = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn
+    kept = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(variables)
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=lenient)
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = kept
+
+
+class _Interruption:
+    """What the first SIGTERM or Ctrl-C means: while a game is played, the end after its current round; else, now.
+
+    `KeyboardInterrupt` must not be raised while weights are exchanged or a checkpoint is made. A second signal ends
+    the process as it is: all files are whole at any time, and what goes on goes on from the checkpoint before.
+    """
+
+    _now = True
+    asked = 0  # the signal's number
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        self._now = False
+        try:
+            yield
+        finally:
+            self._now = True
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        if self.asked:
+            raise KeyboardInterrupt
+        self._now = True
+        try:
+            yield
+        finally:
+            self._now = False
 
     def heard(self, number: int, frame: object) -> None:
-        if self.asked or not self.playing:
+        if self.asked:
+            raise SystemExit(128 + number)
+        self.asked = number
+        if self._now:
             raise KeyboardInterrupt
-        self.asked = True
 
 
 _interruption = _Interruption()

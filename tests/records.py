@@ -86,8 +86,8 @@ class Records:
         return unit.directory
 
     def written(self) -> Store:
-        with self.store.open():
-            self.store.plan(self.run, "")
+        self.store.make()
+        self.store.plan(self.run, "")
         return self.store
 
 

@@ -77,7 +77,7 @@ def test_a_game_stopped_between_any_two_rounds_goes_on_bit_for_bit(name, params,
     def stop() -> bool:
         nonlocal rounds
         rounds += 1
-        return rounds == stopped_after
+        return rounds == stopped_after + 1  # asked before the first round too
 
     game, batches = made(name, **params)
     with pytest.raises(KeyboardInterrupt):
@@ -189,13 +189,13 @@ def test_a_killed_cell_goes_on_and_ends_with_the_same_records(who, toml, tmp_pat
         process.kill()
     if who != "the main process":
         _kill(worker)
-    process.wait(30)
+    process.wait(60)
     _wait_for_death(worker)
-    assert cell.checkpoints()
-    again = ["--retry"] if who == "the worker" else []
+    if who != "the worker":  # that one is lost, and its cell is tried again at once
+        assert cell.checkpoints()
     import os
 
-    done = ganbench(dict(os.environ), "run", path, "--results", results, *again)
+    done = ganbench(dict(os.environ), "run", path, "--results", results)
     assert done.returncode == 0, done.stderr
     assert "going on after round" in cell.log.read_text()
     assert numbers(results) == undisturbed

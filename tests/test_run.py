@@ -284,7 +284,7 @@ def test_what_goes_wrong_in_a_cell_is_recorded_and_the_others_go_on(
     again = ganbench(acme, "run", path, "--results", results)
     assert again.returncode == 1
     assert "0 trained now" in again.stdout
-    retried = ganbench(acme, "run", path, "--results", results, "--retry", "--only", "raises")
+    retried = ganbench(acme, "run", path, "--results", results, "--retry", "failed", "--only", "raises")
     assert "1 trained now" in retried.stdout
     assert units["raises"].manifest["attempt"] == 2
 
