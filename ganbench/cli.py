@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ganbench import __version__
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, on_one_line
 from ganbench.plugins import KINDS, installed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _Group(click.Group):
         try:
             return super().invoke(context)
         except GanbenchError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {on_one_line(str(error))}", err=True)
             context.exit(2)
 
 
@@ -170,6 +170,7 @@ def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...]) -> None:
 
 def _plan(resolved: Plan, store: Store, only: tuple[str, ...]) -> tuple[int, int]:
     """Print the cells of one benchmark; how many configurations and cells it has."""
+    from rich.markup import escape
     from rich.table import Table
 
     from ganbench.plan import distinctions
@@ -186,7 +187,8 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...]) -> tuple[int, int
             # What failed by other code is tried again unasked; what is done is not thrown away unasked.
             status, said = ("stale", f"stale: {what}") if status == "done" else ("planned", f"{status}, but {what}")
         counts[status] = counts.get(status, 0) + 1
-        table.add_row(f"{cell.variant} on {cell.dataset}", settings[cell.directory], str(cell.seed), said)
+        row = (f"{cell.variant} on {cell.dataset}", settings[cell.directory], str(cell.seed), said)
+        table.add_row(*(escape(on_one_line(text)) for text in row))  # a path may hold anything
     console = _console()
     console.print(table)
     todo = sum(count for status, count in counts.items() if status in ("planned", "interrupted", "running"))
@@ -195,7 +197,7 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...]) -> tuple[int, int
     click.echo(f"{configurations} configurations, {len(cells)} cells, {todo} to train{f' ({rest})' if rest else ''}")
     for name, chosen in resolved.datasets.items():
         if chosen.error:
-            click.echo(f"dataset {name} cannot be used: {chosen.error}", err=True)
+            click.echo(on_one_line(f"dataset {name} cannot be used: {chosen.error}"), err=True)
     return configurations, len(cells)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class GanbenchError(Exception):
@@ -40,5 +42,24 @@ class Diverged(GanbenchError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'dcgan'?"`` for the closest of `known`, or an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def shown(value: Any, length: int = 60) -> str:
+    """`value` as a sentence about it shows it: as Python writes it, cut after `length` characters."""
+    try:
+        text = value.isoformat() if isinstance(value, datetime.date | datetime.time) else repr(value)
+    except (RecursionError, ValueError):  # lists in lists in lists; integers of more than 4,300 digits
+        return f"(a value of type {type(value).__name__} that is too large to show)"
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def on_one_line(text: str, length: int = 1000) -> str:
+    """`text` fit for a terminal: control characters as escapes (``\\n``), the middle of a very long one left out.
+
+    What a sentence quotes comes from files and may hold line ends, escape codes or a megabyte.
+    """
+    if len(text) > length:
+        text = f"{text[: length // 2]} ... {text[-length // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
