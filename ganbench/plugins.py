@@ -154,7 +154,7 @@ class Plugins:
 
         Raises `UserError` when there is none, or when a short name belongs to several plugins.
         """
-        bare = name.partition(":")[0]
+        bare = name.partition(":")[0] if kind == "datasets" else name
         matches = [c for c in self.components if c.kind == kind and bare in (c.name, c.id)]
         if len(matches) == 1:
             return matches[0]
@@ -171,11 +171,11 @@ class Plugins:
 
         Raises `UserError` for an unknown name, an argument too many or too few, and a wrong parameter.
         """
-        bare, _, argument = name.partition(":")
+        bare, colon, argument = name.partition(":")
         cls: type[contracts.Dataset] = self.find("datasets", bare).load()
         if cls.takes_argument and not argument:
             raise UserError(f"dataset {bare!r} needs a path after a colon: {bare}:PATH")
-        if argument and not cls.takes_argument:
+        if colon and not cls.takes_argument:
             raise UserError(f"dataset {bare!r} takes nothing after a colon, not {name!r}")
         return cls(argument, cls.Params.resolve(values or {}, owner=f"dataset {bare!r}"))
 
