@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from ganbench.errors import ParamError, did_you_mean
+from ganbench.errors import ParamError, did_you_mean, shown
 
 Value = int | float | bool | str
 Notation = Literal["shortest", "decimal", "scientific"]
@@ -120,9 +120,11 @@ class Params:
 
 def _check(name: str, of: str, value: Any, kind: type, default: Any, info: Info) -> Value:
     """`value` as `kind`, or a `ParamError`. An integer is taken where a float is wanted, never the reverse."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    # An integer beyond 64 bits fits nowhere: neither float nor the tables of results hold it.
+    large = isinstance(value, int) and abs(value) >= 2**63
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and not large:
         value = float(value)
-    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    fits = not large and isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     if fits and info.choices:
         fits = value in info.choices
     if fits and kind in (int, float):
@@ -133,4 +135,6 @@ def _check(name: str, of: str, value: Any, kind: type, default: Any, info: Info)
         return typing.cast(Value, value)
     wanted = info.range if info.choices else f"{kind.__name__}, {info.range}"
     paper = f"; the paper uses {info.paper!r}" if info.paper is not None else ""
-    raise ParamError(name, f"{name}{of} = {value!r} is not admissible: it takes {wanted} (default {default!r}{paper})")
+    raise ParamError(
+        name, f"{name}{of} = {shown(value)} is not admissible: it takes {wanted} (default {default!r}{paper})"
+    )
