@@ -10,9 +10,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ganbench.errors import UserError, did_you_mean
+from ganbench.errors import UserError, did_you_mean, shown
 
-DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
+DEVICE = r"^(auto|cpu|cuda(:[0-9]{1,4})?)$"
+#: More characters than anybody writes: what is longer was given by mistake, and would take long to read.
+_LONGEST = 1_000_000
+#: A bound for every budget that no computer reaches, so that what is reckoned from it stays a number.
+_ENDLESS = 10**12
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+#: Windows keeps these for devices, whatever follows the dot and in any case of letters.
+_DEVICE_NAME = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 Scalar = bool | int | float | str
 Images = Literal["train", "train+test"]
 Location = tuple[int | str, ...]
@@ -25,10 +32,10 @@ class _Model(BaseModel):
 class Budget(_Model):
     """How long each cell trains: exactly one unit."""
 
-    generator_updates: int | None = Field(None, gt=0)
-    epochs: float | None = Field(None, gt=0, allow_inf_nan=False)
-    images: int | None = Field(None, gt=0)
-    minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
+    generator_updates: int | None = Field(None, gt=0, le=_ENDLESS)
+    epochs: float | None = Field(None, gt=0, le=_ENDLESS, allow_inf_nan=False)
+    images: int | None = Field(None, gt=0, le=_ENDLESS)
+    minutes: float | None = Field(None, gt=0, le=_ENDLESS, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Budget:
@@ -97,14 +104,6 @@ class Grid(_Model):
     budget: Budget | None = None
     evaluate: Evaluate | None = None
 
-    @field_validator("params")
-    @classmethod
-    def _no_empty_list(cls, params: dict[str, Scalar | list[Scalar]]) -> dict[str, Scalar | list[Scalar]]:
-        for name, values in params.items():
-            if values == []:
-                raise ValueError(f"params.{name} is an empty list, so the grid has no cells")
-        return params
-
 
 class Benchmark(_Model):
     """The content of a benchmark file.
@@ -113,7 +112,7 @@ class Benchmark(_Model):
     puts another extractor in the place of the one that metrics ask for: ``{ classifier = "hoeckler-mnist" }``.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str
     seeds: int | list[int] = 1
     budget: Budget
     metrics: list[str] = Field(["cs", "fcd"], min_length=1)
@@ -129,24 +128,33 @@ class Benchmark(_Model):
     retries: Retries = Retries()
     grid: list[Grid] = Field(min_length=1)
 
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder_name(cls, name: str) -> str:
+        if not _FOLDER_NAME.fullmatch(name):
+            rule = "at most 100 letters, digits, dots, hyphens and underscores, a letter or digit first, no dot last"
+            raise ValueError(f"name = {shown(name)} is not a folder name of {rule}")
+        if _DEVICE_NAME.fullmatch(name):
+            raise ValueError(f"name = {name!r} is a device on Windows and cannot name a folder there; choose another")
+        return name
+
     @field_validator("seeds")
     @classmethod
     def _distinct_seeds(cls, seeds: int | list[int]) -> int | list[int]:
-        wanted = list(range(seeds)) if isinstance(seeds, int) else seeds
-        if not wanted:
+        if seeds in (0, []):
             raise ValueError("seeds is empty, so there is nothing to train")
-        for seed in wanted:
+        if isinstance(seeds, int):
+            if seeds < 0:
+                raise ValueError(f"seeds = {shown(seeds)} is less than one; it takes how many there are, or a list")
+            return seeds  # not made into a list here: how many are too many is for the plan to say
+        seen = set()
+        for seed in seeds:
             if not 0 <= seed < 2**31:
-                raise ValueError(f"seed {seed} is not between 0 and 2147483647")
-            if wanted.count(seed) > 1:
-                raise ValueError(f"seed {seed} is there twice")
+                raise ValueError(f"seed {shown(seed)} is not between 0 and 2147483647")
+            if seed in seen:
+                raise ValueError(f"seed {seed} is there twice; leave one")
+            seen.add(seed)
         return seeds
-
-    @model_validator(mode="after")
-    def _ranked_metric_is_measured(self) -> Benchmark:
-        if self.rank.metric not in self.metrics:
-            raise ValueError(f"rank.metric is {self.rank.metric!r}, which is not among the metrics {self.metrics}")
-        return self
 
     @property
     def seed_list(self) -> list[int]:
@@ -159,6 +167,7 @@ class Source:
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.text = text
+        self._lines = text.split("\n")  # not splitlines, to which other characters too end a line
 
     def error(self, message: str, location: Location = (), value: str = "") -> UserError:
         """A `UserError` that begins with the file and, where it can be told, the line (of `value` in a list)."""
@@ -168,33 +177,42 @@ class Source:
     def line(self, location: Location) -> int | None:
         """The line of a key such as ``("grid", 1, "params", "batch_size")``, or None.
 
-        tomllib keeps no positions, so this looks for the key's text: below the right ``[[table]]`` header, the first
-        line where the key, or a dotted or inline form that ends in it, is assigned; else the line of its parent.
+        tomllib keeps no positions, so this looks for the keys' text: below the right ``[[table]]`` header, the first
+        line where the table, from there the first where the key, or a dotted or inline form that ends in it, is
+        assigned; where a key is not found, the line of its parent.
         """
-        lines = self.text.splitlines()
-        start = 0
-        keys = list(location)
+        lines = self._lines
+        start, end, keys = 0, len(lines), list(location)
         if len(keys) >= 2 and isinstance(keys[1], int):
             headers = [i for i, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{keys[0]}\s*\]\]", line)]
-            if keys[1] >= len(headers):
-                return None
-            start, keys = headers[keys[1]], keys[2:]
-        named = [str(key) for key in keys if isinstance(key, str)]
-        for depth in range(len(named), 0, -1):
-            pattern = re.compile(rf"(^|[\s.{{,\[\"']){re.escape(named[depth - 1])}[\"']?\s*(=|\]|\.)")
-            for i, line in enumerate(lines[start:], start):
-                if i > start and line.lstrip().startswith("[[") and start:
-                    break
+            if keys[1] < len(headers):  # else an inline list: its tables have no headers
+                start, end = [*headers, end][keys[1] : keys[1] + 2]
+                keys = keys[2:]
+        found = start + 1 if start else None
+        if keys and isinstance(keys[-1], int):
+            keys.pop()  # an entry of a list has no key
+        for depth, key in enumerate(keys):
+            if isinstance(key, int):
+                # Rows of `configs` hold no tables, so each begins with the next brace, or with a header.
+                rows = [i for i in range(start, end) for _ in re.findall(r"\{|\[\[", lines[i].partition("#")[0])]
+                if keys[depth - 1] == "configs" and key < len(rows):
+                    start, found = rows[key], rows[key] + 1
+                continue
+            # From the line of its table on, for other tables may have a key of the same name. A table begins a line.
+            before = r"(^|[\s.{,\[\"'])" if depth else r"^\s*(\[+([^\]=]*[\s.\"'])?)?[\"']?"
+            pattern = re.compile(rf"{before}{re.escape(key)}[\"']?\s*(=|\]|\.)")
+            for i, line in enumerate(lines[start:end], start):
                 if pattern.search(line.partition("#")[0]):
-                    return i + 1
-        return start + 1 if start else None
+                    start, found = i, i + 1
+                    break
+        return found
 
     def line_of_value(self, value: str, location: Location) -> int | None:
         """The line of a string inside the list at `location`, or that of the list."""
         first = self.line(location)
         if first is None:
             return None
-        for i, line in enumerate(self.text.splitlines()[first - 1 :], first):
+        for i, line in enumerate(self._lines[first - 1 :], first):
             if f'"{value}"' in line or f"'{value}'" in line:
                 return i
         return first
@@ -202,18 +220,42 @@ class Source:
 
 def read(path: Path) -> tuple[Benchmark, Source]:
     """The benchmark in `path`. Raises `UserError` when the file cannot be read or is not one."""
+    give = "give the path of a benchmark.toml"
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8-sig") as file:  # with or without the byte order mark of Windows editors
+            text = file.read(_LONGEST + 1)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); give the path of a benchmark.toml") from error
+        raise UserError(f"{path} cannot be read ({error.strerror or error}); {give}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file in UTF-8; give the path of a benchmark.toml") from error
+        raise UserError(f"{path} is not a text file in UTF-8; save it as one, or {give}") from error
+    if len(text) > _LONGEST:
+        raise UserError(f"{path} is longer than a benchmark file can be ({_LONGEST:,} characters); {give}")
     source = Source(path, text)
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}") from error
+    except RecursionError:
+        raise UserError(f"{path} is not valid TOML: its brackets are nested too deeply; is one left open?") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid TOML: {_toml_mistake(error)}") from None
     return validate(content, source), source
+
+
+#: How tomllib begins to say what is wrong, and our words where a user needs others.
+_TOML_WORDS = {
+    "Cannot ": "a key or table is there twice",  # declare, mutate, overwrite or redefine it
+    "Duplicate ": "a key is there twice",
+    "Illegal character '\\n'": "a quote is not closed",
+    "Invalid value": "a value is missing or is none (texts need quotes; yes and no are true and false)",
+}
+
+
+def _toml_mistake(error: ValueError) -> str:
+    """What tomllib found wrong, and where."""
+    if not isinstance(error, tomllib.TOMLDecodeError):  # Python's limit on the conversion of integers
+        return "a number in it has too many digits"
+    message = str(error)
+    words = next((words for start, words in _TOML_WORDS.items() if message.startswith(start)), None)
+    return words + message[message.rindex(" (at ") :] if words else message
 
 
 def validate(content: Mapping[str, Any], source: Source) -> Benchmark:
@@ -221,36 +263,101 @@ def validate(content: Mapping[str, Any], source: Source) -> Benchmark:
     try:
         return Benchmark.model_validate(content)
     except ValidationError as error:
-        # Unknown keys first: a misspelt key is the cause of the missing one that is also reported.
-        details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        detail = details[0]
-        location = tuple(part for part in detail["loc"] if not _is_type_tag(part))
-        raise source.error(_sentence(detail, location), location) from None
+        location, details = _first(error, content)
+        missing = details[0]["type"] == "missing"
+        raise source.error(_sentence(location, details), location[:-1] if missing else location) from None
 
 
-def _is_type_tag(part: int | str) -> bool:
-    """Whether pydantic put `part` into a location to name a member of a union; no key of ours looks like that."""
-    return isinstance(part, str) and (part in ("bool", "int", "float", "str", "DatasetEntry") or "[" in part)
+def _first(error: ValidationError, content: Mapping[str, Any]) -> tuple[Location, list[Any]]:
+    """The mistake to report: its place, and what every member of a union says that the value there might have been."""
+    places: dict[Location, list[Any]] = {}
+    for detail in error.errors(include_url=False):
+        places.setdefault(_place(detail, content), []).append(detail)
+    # Unknown keys first: a misspelt key is the cause of the missing one that is also reported.
+    first = min(places, key=lambda place: places[place][0]["type"] != "extra_forbidden")
+    for place in places:
+        # Of a union, the member that found fault with a part of the value is the one that was meant.
+        if len(place) > len(first) and place[: len(first)] == first:
+            first = place
+    return first, places[first]
 
 
-def _sentence(detail: Any, location: Location) -> str:
-    name = _dotted(location)
-    kind, given = detail["type"], detail["input"]
+def _place(detail: Any, content: Any) -> Location:
+    """The location of a mistake without what pydantic put into it to name members of unions."""
+    place: list[int | str] = []
+    for part in detail["loc"]:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        place.append(part)
+    return (*place, detail["loc"][-1]) if detail["type"] == "missing" else tuple(place)
+
+
+#: What a key takes, by pydantic's name for the mistake.
+_WANTED = {
+    "bool_type": "true or false",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "string_type": "a text in quotes",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "finite_number": "a finite number",
+    "greater_than": "greater than {gt:.15g}",
+    "greater_than_equal": "at least {ge:.15g}",
+    "less_than": "less than {lt:.15g}",
+    "less_than_equal": "at most {le:.15g}",
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": "auto, cpu, cuda or cuda:N",
+    "too_short": "a list with at least one entry",
+}
+_EXAMPLES = {
+    "name": 'name = "mine"',
+    "budget": "budget = { epochs = 10 }",
+    "grid": "a [[grid]] with variants and datasets",
+    "grid.variants": 'variants = ["dcgan", "wgan-gp"]',
+    "grid.datasets": 'datasets = ["mnist"]',
+    "grid.datasets.name": 'name = "folder:PATH"',
+}
+
+
+def _sentence(location: Location, details: Sequence[Any]) -> str:
+    name, kind, given = _dotted(location), details[0]["type"], details[0]["input"]
     if kind == "extra_forbidden":
-        known = _keys(location[:-1])
-        return f"unknown key {name!r}{did_you_mean(str(location[-1]), known)} (known here: {', '.join(known)})"
+        return _unknown(name, location)
     if kind == "missing":
-        return f"{name!r} is missing"
+        return f"{name!r} is missing; write for example {_EXAMPLES.get(name, name)}"
     if kind == "value_error":
-        return str(detail["ctx"]["error"])
-    if location == ("name",) and kind == "string_pattern_mismatch":
-        return f"name = {given!r} is not a folder name of letters, digits, dots, hyphens and underscores"
-    message: str = detail["msg"]
-    return f"{name} = {_short(given)} is not admissible: {message[0].lower() + message[1:]}"
+        return str(details[0]["ctx"]["error"])
+    if name == "grid" and isinstance(given, dict):
+        return "[grid] is one table, and there can be several; write [[grid]] in double brackets"
+    *most, last = dict.fromkeys(map(_wanted, details))
+    wanted = f"{', '.join(most)} or {last}" if most else last
+    if isinstance(location[-1], int):
+        return f"{name} holds {shown(given)}, and each entry should be {wanted}"
+    example = f", such as {_EXAMPLES[name]}" if name in _EXAMPLES else ""
+    return f"{name} = {shown(given)} is not admissible: it should be {wanted}{example}"
+
+
+def _wanted(detail: Any) -> str:
+    if detail["type"] in _WANTED:
+        return _WANTED[detail["type"]].format(**detail.get("ctx", {}))
+    return str(detail["msg"]).removeprefix("Input should be ")
+
+
+def _unknown(name: str, location: Location) -> str:
+    key, known = str(location[-1]), _keys(location[:-1])
+    hint = did_you_mean(key, known)
+    if len(location) == 1 and key in Grid.model_fields:
+        hint = f"; {key!r} belongs below [[grid]]"
+    elif len(location) > 1 and key in Benchmark.model_fields:
+        hint = f"; {key!r} belongs above the first [table]"
+    return f"unknown key {name!r}{hint} (known here: {', '.join(known)})"
 
 
 def _dotted(location: Sequence[int | str]) -> str:
-    return ".".join(str(part) for part in location if isinstance(part, str)) or "the file"
+    return ".".join(part for part in location if isinstance(part, str)) if location else "the file"
 
 
 def _keys(location: Location) -> list[str]:
@@ -266,8 +373,3 @@ def _keys(location: Location) -> list[str]:
     }
     names = [part for part in location if isinstance(part, str)]
     return list(models[names[-1]].model_fields if names else Benchmark.model_fields)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

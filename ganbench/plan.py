@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganbench.config import Benchmark, Budget, DatasetEntry, Evaluate, Grid, Source
+from ganbench.config import Benchmark, Budget, DatasetEntry, Evaluate, Grid, Location, Source
 from ganbench.contracts import Dataset, DataSpec, Metric, Variant
-from ganbench.errors import DatasetError, ParamError, UserError, did_you_mean
+from ganbench.errors import DatasetError, ParamError, UserError, did_you_mean, shown
 from ganbench.params import Params, Value
 from ganbench.plugins import Component, Plugins
 from ganbench.store import slug
 
 #: Raised whenever the training loop, the evaluation or the key itself changes what the same cell's numbers are.
 PROTOCOL = 1
+#: More cells in one file are refused: they would take gigabytes to plan and years to train.
+MAX_CELLS = 100_000
 
 
 @dataclass(frozen=True)
@@ -218,10 +220,18 @@ def key(identity: Mapping[str, Any]) -> str:
 
 def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
     """Look every name up and check every parameter. Raises `UserError` with the line of the first mistake."""
-    metrics = {}
+    _refuse_too_many(benchmark, source)
+    metrics: dict[str, Component] = {}
     for name in benchmark.metrics:
         component = _find(plugins, source, "metrics", name, ("metrics",))
+        if component in metrics.values():
+            raise source.error(f"metric {plugins.name(component)!r} is there twice; leave one", ("metrics",), name)
         metrics[plugins.name(component)] = component
+    ranked = plugins.name(_find(plugins, source, "metrics", benchmark.rank.metric, ("rank", "metric")))
+    if ranked not in metrics:
+        where: Location = ("rank", "metric") if "rank" in benchmark.model_fields_set else ("metrics",)
+        missing = f"rank.metric is {ranked!r}, which is not among the metrics {list(metrics)}"
+        raise source.error(f"{missing}; add it to them, or rank by one of them", where)
     classes: dict[str, type[Metric]] = {name: component.load() for name, component in metrics.items()}
     for name, metric in classes.items():
         for where, evaluate in _evaluations(benchmark):
@@ -229,39 +239,63 @@ def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
                 few = f"evaluate.samples = {evaluate.samples} is too few: {name} needs {metric.minimum_samples}"
                 raise source.error(few, where)
     extractors = _extractors(benchmark, source, plugins, classes)
-    datasets: dict[str, ChosenDataset] = {}
+    datasets: dict[str, ChosenDataset] = {}  # by name
     rows: list[Row] = []
     rows_by: dict[tuple[str, str, Params], Row] = {}
     for number, grid in enumerate(benchmark.grid):
         where = ("grid", number, "variants")
-        chosen = []
+        chosen: dict[str, ChosenDataset] = {}  # by canonical name
+        variants: set[Component] = set()
+        settings = _rows(source, number, grid)
         for entry in grid.datasets:
             found = _dataset(plugins, source, number, entry)
-            chosen.append(datasets.setdefault(_identity(found), found))
+            known = datasets.setdefault(found.name, found)
+            if known.dataset.params != found.dataset.params:
+                different = f"dataset {found.name!r} is used with different params; use one file for each"
+                raise source.error(different, ("grid", number, "datasets"), found.name)
+            if found.id in chosen:
+                raise source.error(
+                    f"dataset {found.name!r} is there twice; leave one", ("grid", number, "datasets"), found.name
+                )
+            chosen[found.id] = known
         for name in grid.variants:
             component = _find(plugins, source, "variants", name, where)
+            if component in variants:
+                raise source.error(f"variant {plugins.name(component)!r} is there twice; leave one", where, name)
+            variants.add(component)
             variant: Variant = component.load()()
-            for overrides in _rows(grid):
+            for overrides in settings:
                 params = _params(source, number, component, variant, overrides, grid)
                 short = plugins.name(component)
                 budget, evaluate = grid.budget or benchmark.budget, grid.evaluate or benchmark.evaluate
-                for data in chosen:
+                for data in chosen.values():
                     row = Row(short, component, variant, data, params, overrides, budget, evaluate)
                     twin = rows_by.setdefault((component.id, data.name, params), row)
                     if (twin.budget, twin.evaluate) != (budget, evaluate):
                         again = f"{short} on {data.name} is there twice with the same parameters and another budget"
                         raise source.error(f"{again} or evaluate; they would share a line of the leaderboard", where)
                     rows.append(row)
-    named = {found.name: found for found in datasets.values()}
-    if len(named) < len(datasets):
-        raise UserError(f"{source.path}: a dataset is used with different params; use one file for each")
-    ranked = plugins.name(_find(plugins, source, "metrics", benchmark.rank.metric, ("rank", "metric")))
-    return Plan(benchmark, metrics, classes, ranked, extractors, named, tuple(rows))
+    return Plan(benchmark, metrics, classes, ranked, extractors, datasets, tuple(rows))
 
 
-def _evaluations(benchmark: Benchmark) -> list[tuple[tuple[int | str, ...], Evaluate]]:
+def _refuse_too_many(benchmark: Benchmark, source: Source) -> None:
+    """Count the cells without making them."""
+    seeds = benchmark.seeds if isinstance(benchmark.seeds, int) else len(benchmark.seeds)
+    total = 0
+    for number, grid in enumerate(benchmark.grid):
+        cells = seeds * len(grid.variants) * len(grid.datasets) * len(grid.configs)
+        for values in grid.params.values():
+            cells *= len(values) if isinstance(values, list) else 1
+        total += cells
+        if total > MAX_CELLS:
+            many = f"this makes more than {MAX_CELLS:,} cells (seeds × variants × datasets × params × configs)"
+            where: Location = ("seeds",) if seeds > MAX_CELLS else ("grid", number)
+            raise source.error(f"{many}; sweep fewer values, or split the file", where)
+
+
+def _evaluations(benchmark: Benchmark) -> list[tuple[Location, Evaluate]]:
     """The file's `evaluate` and those of its grids, each with the place of its number of samples."""
-    found: list[tuple[tuple[int | str, ...], Evaluate]] = [(("evaluate", "samples"), benchmark.evaluate)]
+    found: list[tuple[Location, Evaluate]] = [(("evaluate", "samples"), benchmark.evaluate)]
     for number, grid in enumerate(benchmark.grid):
         if grid.evaluate:
             found.append((("grid", number, "evaluate", "samples"), grid.evaluate))
@@ -285,14 +319,23 @@ def _extractors(
     }
 
 
-def _rows(grid: Grid) -> list[dict[str, Value]]:
+def _rows(source: Source, number: int, grid: Grid) -> list[dict[str, Value]]:
     """The parameter settings of a grid: every exact row crossed with the product of the swept lists."""
     swept = {name: values if isinstance(values, list) else [values] for name, values in grid.params.items()}
+    for name, values in swept.items():
+        where = ("grid", number, "params", name)
+        if not values:
+            raise source.error(f"params.{name} is an empty list, so the grid has no cells", where)
+        seen: set[tuple[type, Value]] = set()
+        for value in values:
+            if (type(value), value) in seen:
+                raise source.error(f"params.{name} has {shown(value)} twice; leave one", where)
+            seen.add((type(value), value))
     products = [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
     return [{**product, **row} for row in grid.configs for product in products]
 
 
-def _find(plugins: Plugins, source: Source, kind: str, name: str, location: tuple[int | str, ...]) -> Component:
+def _find(plugins: Plugins, source: Source, kind: str, name: str, location: Location) -> Component:
     try:
         return plugins.find(kind, name)
     except UserError as error:
@@ -311,10 +354,9 @@ def _dataset(plugins: Plugins, source: Source, number: int, entry: str | Dataset
     except DatasetError as error:
         # Not the file's mistake: the dataset's cells fail with this reason, the others go on.
         return ChosenDataset(name, component, dataset, None, str(error))
-
-
-def _identity(chosen: ChosenDataset) -> str:
-    return json.dumps([chosen.name, chosen.dataset.params.to_dict()], sort_keys=True)
+    except Exception as error:  # a path that is none (~nobody, a thousand characters), or a plugin's mistake
+        why = f"dataset {shown(name)} cannot be looked at ({type(error).__name__}: {error}); check its name and path"
+        raise source.error(why, ("grid", number, "datasets"), name) from error
 
 
 def _params(
@@ -323,5 +365,9 @@ def _params(
     try:
         return variant.Params.resolve(overrides, owner=component.name)
     except ParamError as error:
-        inside = "params" if error.name in grid.params else "configs"
-        raise source.error(str(error), ("grid", number, inside, error.name)) from None
+        where: Location = ("grid", number, "params", error.name)
+        for index, row in enumerate(grid.configs):
+            if error.name in row and row[error.name] is overrides[error.name]:
+                where = ("grid", number, "configs", index, error.name)
+                break
+        raise source.error(str(error), where) from None
