@@ -327,13 +327,28 @@ def report(folders: tuple[Path, ...], to: Path | None, x: str | None) -> None:
 
 
 @main.command()
-def doctor() -> None:
+@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.option(
+    "--repair", is_flag=True, help="Clear away what killed processes left in DIR, and set lost records aside."
+)
+def doctor(folder: Path | None, repair: bool) -> None:
     """Check this installation: torch, devices, data root, caches, Inception weights; what works, what is missing.
 
+    With DIR, check that results folder instead: every record, checksum and picture, what was left behind, and what to
+    do about it. Nothing is written without --repair. The exit code is 1 when something is damaged.
+
     \b
-    Example:
+    Examples:
       ganbench doctor
+      ganbench doctor results/quickstart
+      ganbench doctor results/quickstart --repair
     """
+    from ganbench.errors import UserError
+
+    if folder:
+        sys.exit(_check_records(folder, repair))
+    if repair:
+        raise UserError("--repair is for a results folder: `ganbench doctor DIR --repair`")
     from ganbench.doctor import checks
 
     console = _console()
@@ -342,6 +357,22 @@ def doctor() -> None:
             f"{'[green]ok[/green]     ' if good else '[yellow]missing[/yellow]'} [bold]{name}[/bold]:", end=" "
         )
         console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _check_records(folder: Path, repair: bool) -> int:
+    """Say what is wrong in a results folder; the exit code."""
+    from rich.text import Text
+
+    from ganbench.health import examine
+
+    health = examine(folder, repair=repair)
+    console = _console()
+    colours = {"damaged": "red", "repaired": "cyan", "note": "yellow", "ok": "green"}
+    for word, where, sentence in health.lines():  # as Text, since a stranger's names may look like markup
+        line = Text.assemble((f"{word:<8}", colours[word]), " ", (where, "bold"), f": {sentence}")
+        console.print(line, soft_wrap=True)
+    console.print(Text(health.summary()), soft_wrap=True)
+    return 1 if health.damaged else 0
 
 
 @main.group()
