@@ -45,17 +45,24 @@ Status = Literal[
 ]  # a closed set
 FORMAT = 1
 Record = dict[str, Any]
+#: Names that Windows takes for devices, whatever follows a dot.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
 def slug(text: str, length: int = 60) -> str:
     """`text` as part of a file name: nothing but letters, digits, dots, hyphens and underscores, never leading dots.
 
-    Text that had to be changed or cut gets a hash of the original at its end, so that different texts stay different.
+    Text that had to be changed or cut gets a hash of the original at its end, so that different texts stay different,
+    also where file names do not tell capital letters from small ones. Names that Windows keeps for devices are changed.
     """
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")
-    if plain == text and len(text) <= length:
+    if _DEVICE.match(plain):
+        plain = f"_{plain}"
+    # What ends like a hash already must not pass for the slug of another text.
+    if plain == text == text.lower() and 0 < len(text) <= length and not re.search(r"(^|-)[0-9a-f]{8}$", text):
         return text
-    return f"{plain[: length - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{plain[: length - 9]}-{digest}".lstrip("-")
 
 
 @contextmanager
@@ -314,7 +321,13 @@ class Store:
         return record
 
     def cell(self, name: str) -> Unit:
-        """The unit of the cell directory `name`."""
+        """The unit of the cell directory `name`. Raises `UserError` for what is no name of a folder."""
+        is_plain = re.fullmatch(r"(?!\.)[^/\\:]{1,200}(?<![. ])", name) and name.isascii() and name.isprintable()
+        if not is_plain or _DEVICE.match(name):
+            raise UserError(
+                f"{self.root} names a cell {name[:60]!r}, which cannot be the name of a folder; its run.json is not "
+                "what `ganbench run` wrote"
+            )
         return Unit(self.root / "cells" / name)
 
     def reference(self, dataset: str) -> Unit:
