@@ -11,7 +11,7 @@ import pandas as pd
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
 from ganbench.store import Record, Store, Unit
-from ganbench.tables import budget_text, distinct
+from ganbench.tables import budget_text, distinct, trusted
 
 
 def merge(stores: Sequence[Store], name: str) -> Tables:
@@ -25,7 +25,7 @@ def merge(stores: Sequence[Store], name: str) -> Tables:
     parts = [store.tables() for store in stores]
     if len(parts) == 1:
         return parts[0]
-    tasks = [_tasks(part) for part in parts]
+    tasks = [_tasks(store, part) for store, part in zip(stores, parts, strict=True)]
     _check(stores, parts, tasks)
     varying = _spread(parts)
     cells, scores = _cells(stores, parts)
@@ -44,13 +44,12 @@ def merge(stores: Sequence[Store], name: str) -> Tables:
     return Tables(run, cells, scores, references, datasets)
 
 
-def _tasks(part: Tables) -> dict[str, Record]:
+def _tasks(store: Store, part: Tables) -> dict[str, Record]:
     """Variant -> the task of one of its cells: what tasks say beyond the tables is the same for all of them."""
     tasks: dict[str, Record] = {}
     for variant, directory in zip(part.cells["variant"], part.cells["directory"], strict=True):
-        unit = Unit(directory)
-        if variant not in tasks and unit.exists:
-            tasks[variant] = unit.task
+        if variant not in tasks and (task := trusted(store, Unit(directory), "cell")[0]):
+            tasks[variant] = task
     return tasks
 
 
@@ -79,13 +78,12 @@ def _facts(store: Store, part: Tables, tasks: dict[str, Record]) -> dict[str, An
         facts[f"fingerprint of {dataset['dataset']}"] = dataset["fingerprint"]
         for extractor, info in (dataset["extractors"] or {}).items():
             facts[f"{extractor} of {dataset['dataset']}"] = info.get("hash")
-    planned = set(part.cells["dataset"])
-    for task in [unit.task for unit in store.references() if unit.task["dataset"] in planned]:
+        task = trusted(store, Unit(dataset["directory"]), "reference")[0]
         for metric, version in task.get("metrics", {}).items():
-            facts[f"protocol version of {metric} on {task['dataset']}"] = version
+            facts[f"protocol version of {metric} on {dataset['dataset']}"] = version
         for asked, used in task.get("extractors", {}).items():
-            facts[f"extractor in the place of {asked} on {task['dataset']}"] = used
-        facts[f"reference of {task['dataset']}"] = task.get("reference")
+            facts[f"extractor in the place of {asked} on {dataset['dataset']}"] = used
+        facts[f"reference of {dataset['dataset']}"] = task.get("reference")
     for name, cells in part.cells.groupby("dataset"):
         samples = {evaluate["samples"] for evaluate in cells["evaluate"] if evaluate}
         facts[f"number of samples per evaluation on {name}"] = ", ".join(map(str, sorted(samples))) or None
@@ -94,7 +92,7 @@ def _facts(store: Store, part: Tables, tasks: dict[str, Record]) -> dict[str, An
         identity = task.get("identity", {})
         facts["protocol version of training"] = identity.get("protocol")
         if "variant" in identity:
-            facts[f"version of {variant}"] = f"{identity['variant']} {identity['variant_version']}"
+            facts[f"version of {variant}"] = f"{identity['variant']} {identity.get('variant_version')}"
     return facts
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ganbench.contracts import Tables
+from ganbench.errors import GanbenchError, UserError
+from ganbench.records import Kind, check_event, check_manifest, check_run, check_task
+from ganbench.store import read_json
 
 if TYPE_CHECKING:
-    from ganbench.store import Store, Unit
+    from ganbench.store import Record, Store, Unit
 
 Budget = Mapping[str, Any]
+_LARGEST = 2**28  # bytes of a file of records; real ones are a thousand times smaller
 _CELLS = [
     "key",
     "variant",
@@ -66,22 +73,29 @@ _DATASETS = [
 
 
 def build(store: Store) -> Tables:
-    """Read every record below `store`. Cells that an earlier plan left behind are not part of the run's tables."""
-    run = store.run()
+    """Read every record below `store`. Cells that an earlier plan left behind are not part of the run's tables.
+
+    A cell or dataset whose records are not what they should be has failed, with what is wrong for its reason. Raises
+    `UserError` where there is no run, or its record is damaged.
+    """
+    try:
+        run = _checked(store.root / "run.json", check_run) or store.run()
+    except _Damaged as damage:
+        raise UserError(f"{store.root} cannot be reported on: {damage}") from None
     cells: list[dict[str, Any]] = []
     scores: list[dict[str, Any]] = []
     planned: dict[str, dict[str, Any]] = run["cells"]
     for name, outline in planned.items():
-        unit = store.cell(name)
-        cell, cell_scores = _cell(unit, outline, run)
+        cell, cell_scores = _cell(store, store.cell(name), outline, run)
         cells.append(cell)
         scores += cell_scores
     references, datasets = [], []
-    wanted = {outline["dataset"] for outline in planned.values()}
-    for unit in store.references():
-        if unit.task["dataset"] in wanted:
-            datasets.append(_dataset(unit))
-            references += _references(unit)
+    wanted = {outline["dataset"]: store.reference(outline["dataset"]) for outline in planned.values()}
+    for dataset, unit in sorted(wanted.items(), key=lambda item: item[1].directory):
+        if os.path.lexists(unit.directory / "task.json"):
+            manifest = trusted(store, unit, "reference")[1]
+            datasets.append(_dataset(dataset, unit, manifest))
+            references += _references(dataset, manifest)
     budgets = distinct(cell["budget"] for cell in cells if cell["status"] != "skipped")
     return Tables(
         {**run, "budgets": budgets} if len(budgets) > 1 else run,
@@ -90,6 +104,58 @@ def build(store: Store) -> Tables:
         pd.DataFrame(references, columns=_REFERENCES).astype({"value": float}),
         pd.DataFrame(datasets, columns=_DATASETS),
     )
+
+
+class _Damaged(GanbenchError):
+    """A record that cannot be relied on."""
+
+
+def _checked(path: Path, check: Callable[[Any], str], read: Callable[[Path], Any] = read_json) -> Any:
+    """What `read` makes of the file `path`; None where there is none. Raises `_Damaged` where `check` finds fault."""
+    try:
+        if not os.path.lexists(path):
+            return None
+        # A link could lead to what is none of a report's business, and a device never ends.
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
+            raise _Damaged(f"its {path.name} is no plain file of less than {_LARGEST >> 20} MiB")
+        record = read(path)
+    except (OSError, ValueError, RecursionError):
+        record = None
+    if wrong := check(record):
+        raise _Damaged(f"its {path.name} is damaged: {wrong}")
+    return record
+
+
+def _check_events(events: list[Record] | None) -> str:
+    """What is wrong with the lines of ``events.jsonl``; empty when nothing is."""
+    if events is None:
+        return "it has no lines of JSON"
+    updates = -1
+    for number, event in enumerate(events, 1):
+        if wrong := check_event(event):
+            return f"line {number}: {wrong}"
+        if event["generator_updates"] <= updates:
+            return f"line {number}: generator_updates should be more than in the line before"
+        updates = event["generator_updates"]
+    return ""
+
+
+def trusted(store: Store, unit: Unit, kind: Kind) -> tuple[Record, Record, list[Record]]:
+    """Task (empty where there is none), manifest and events of a unit that anybody may have written.
+
+    Where one of them is damaged, there is nothing but a manifest that says what is wrong as the reason of a failure.
+    """
+    task, folder = "cell.json" if kind == "cell" else "task.json", unit.directory
+    try:
+        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(store.root)):
+            raise _Damaged("its directory is a link that leads out of the results folder")
+        return (
+            _checked(folder / task, partial(check_task, unit=kind)) or {},
+            _checked(folder / "manifest.json", partial(check_manifest, unit=kind)) or {"status": "planned"},
+            _checked(folder / "events.jsonl", _check_events, lambda path: unit.events()) or [],
+        )
+    except _Damaged as damage:
+        return {}, {"status": "failed", "reason": str(damage)}, []
 
 
 def distinct(budgets: Iterable[Budget | None]) -> list[Budget]:
@@ -102,10 +168,11 @@ def budget_text(budget: Budget) -> str:
     return f"{budget['amount']:,.10g} {budget['unit'].replace('_', ' ')}"
 
 
-def _cell(unit: Unit, outline: dict[str, Any], run: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _cell(
+    store: Store, unit: Unit, outline: dict[str, Any], run: dict[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One row of `cells` and the rows of `scores` of one cell. `outline` is what the plan says of it."""
-    manifest = unit.manifest
-    task = unit.task if unit.exists else {}
+    task, manifest, events = trusted(store, unit, "cell")
     said = {field: task.get(field, outline.get(field, run.get(field))) for field in ("budget", "evaluate", "precision")}
     if outline.get("skip"):
         manifest = {"status": "skipped", "reason": outline["skip"]}
@@ -130,7 +197,7 @@ def _cell(unit: Unit, outline: dict[str, Any], run: dict[str, Any]) -> tuple[dic
         "directory": unit.directory,
     }
     rows = []
-    for event in unit.events():
+    for event in events:
         rows += _scores(who, "curve", event)
     for point in ("best", "last"):
         if final := manifest.get(point):
@@ -145,14 +212,12 @@ def _scores(who: dict[str, Any], point: str, event: dict[str, Any]) -> list[dict
     ]
 
 
-def _dataset(unit: Unit) -> dict[str, Any]:
-    manifest = unit.manifest
+def _dataset(dataset: str, unit: Unit, manifest: Record) -> dict[str, Any]:
     row: dict[str, Any] = {field: manifest.get(field) for field in _DATASETS}
-    return {**row, "dataset": unit.task["dataset"], "reason": manifest.get("reason") or "", "directory": unit.directory}
+    return {**row, "dataset": dataset, "reason": manifest.get("reason") or "", "directory": unit.directory}
 
 
-def _references(unit: Unit) -> list[dict[str, Any]]:
-    manifest, dataset = unit.manifest, unit.task["dataset"]
+def _references(dataset: str, manifest: Record) -> list[dict[str, Any]]:
     rows = [
         {"dataset": dataset, "metric": metric, "value": real["value"], "samples": real["samples"], "note": ""}
         for metric, real in manifest.get("real", {}).items()

@@ -1,0 +1,241 @@
+"""What the records of a results folder must be for the report to rely on them, wherever the folder came from.
+
+Keys that are not named here may hold anything: newer versions write more. Scores may be infinite or not a number.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from ganbench.store import Status
+
+_LARGEST = 2**53  # the largest number up to which every integer is a float too
+_LARGEST_SCORE = 1e150  # its square, and so its variance over seeds, is a number still
+
+
+def _scalar(value: object) -> object:
+    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+        return value
+    # JSON can name halves of characters, which no file can hold.
+    if isinstance(value, str) and value.encode(errors="ignore").decode() == value:
+        return value
+    raise PydanticCustomError("scalar", "Input should be a finite number, a text, or true or false")
+
+
+def _score(value: float) -> float:
+    if math.isfinite(value) and abs(value) > _LARGEST_SCORE:
+        raise PydanticCustomError("score", "Input should be a number whose square is finite, or infinite")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=300)]
+#: Longer, since the name of a dataset can end in the path of a folder.
+DatasetName = Annotated[str, Field(min_length=1, max_length=5000)]
+Count = Annotated[int, Field(ge=0, le=_LARGEST)]
+Amount = Annotated[float, Field(ge=0, le=_LARGEST)]
+Score = Annotated[float, AllowInfNan(True), AfterValidator(_score)]
+Scalar = Annotated[Any, AfterValidator(_scalar)]
+Kind = Literal["cell", "reference"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+
+class Budget(_Record):
+    unit: Literal["generator_updates", "epochs", "images", "minutes"]
+    amount: Amount
+
+
+class Evaluate(_Record):
+    times: Count = 0
+    samples: Count
+
+
+class Ranking(_Record):
+    metric: Name
+    at: Literal["best", "last"]
+
+
+class Direction(_Record):
+    direction: Literal["lower", "higher"]
+
+
+class _Conditions(_Record):
+    """What a cell's task says, else the plan's word on the cell, else the run's."""
+
+    budget: Budget | None = None
+    evaluate: Evaluate | None = None
+    precision: Name | None = None
+
+
+class Outline(_Conditions):
+    """What ``run.json`` says of a cell."""
+
+    key: Name
+    variant: Name
+    dataset: DatasetName
+    seed: Count
+    params: dict[Name, Scalar]
+    symbols: dict[Name, str]
+    labels: dict[Name, str] = {}
+    overrides: dict[Name, Scalar]
+    skip: str | None = None
+
+
+class Run(_Conditions):
+    """``run.json``."""
+
+    name: Name
+    rank: Ranking
+    metrics: dict[Name, Direction]
+    cells: dict[str, Outline]
+    train_on: str | None = None
+
+    @model_validator(mode="after")
+    def _keys_are_distinct(self) -> Run:
+        if len({cell.key for cell in self.cells.values()}) < len(self.cells):
+            raise PydanticCustomError("keys", "Input should have another key for every cell")
+        return self
+
+
+class Identity(_Record):
+    protocol: int | None = None
+    variant: Name | None = None
+    variant_version: str = ""
+
+
+class CellTask(_Conditions):
+    """``cell.json``."""
+
+    unit: Literal["cell"]
+    key: Name
+    variant: Name
+    dataset: DatasetName
+    seed: Count
+    params: dict[Name, Scalar]
+    identity: Identity = Identity()
+
+
+class ReferenceTask(_Record):
+    """``task.json``."""
+
+    unit: Literal["reference"]
+    dataset: DatasetName
+    metrics: dict[Name, str] = {}
+    extractors: dict[Name, str] = {}
+    reference: str | None = None
+
+
+class Event(_Record):
+    """A line of ``events.jsonl``, and `best` and `last` of a manifest."""
+
+    event: Literal["evaluation"] = "evaluation"
+    generator_updates: Count
+    images: Count
+    epochs: Amount
+    seconds: Amount
+    metrics: dict[Name, Score]
+
+
+class Seconds(_Record):
+    total: Amount | None = None
+    train: Amount | None = None
+    evaluate: Amount | None = None
+
+
+class _Manifest(_Record):
+    status: Status
+    reason: str | None = None
+    attempt: Count = 0
+    seconds: Seconds = Seconds()
+    unavailable: dict[Name, str] = {}
+    pid: Count | None = None
+    host: str | None = None
+    cause: str | None = None
+    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] | None = None
+    code: dict[str, str] | None = None
+
+
+class CellManifest(_Manifest):
+    """``manifest.json`` of a cell."""
+
+    generator_updates: Count | None = None
+    images: Count | None = None
+    epochs: Amount | None = None
+    conditional: bool = False
+    best: Event | None = None
+    last: Event | None = None
+    last_evaluation: Event | None = None
+
+    @model_validator(mode="after")
+    def _done_has_its_scores(self) -> CellManifest:
+        for point in ("best", "last"):
+            if self.status == "done" and getattr(self, point) is None:
+                raise PydanticCustomError("done", "Input should have {point}, as its status is done", {"point": point})
+        return self
+
+
+class Extractor(_Record):
+    test_accuracy: float | None = None
+    hash: str | None = None
+
+
+class Real(_Record):
+    value: Score
+    samples: Count
+
+
+class ReferenceManifest(_Manifest):
+    """``manifest.json`` of a dataset made ready."""
+
+    shape: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
+    classes: Count | None = None
+    train: Count | None = None
+    test: Count | None = None
+    fingerprint: str | None = None
+    extractors: dict[Name, Extractor] | None = None
+    real: dict[Name, Real] = {}
+
+
+def check_run(record: object) -> str:
+    """What is wrong with the content of ``run.json``; empty when it is fit to be reported on."""
+    return _wrong(Run, record)
+
+
+def check_task(record: object, unit: Kind | None = None) -> str:
+    """The same of ``cell.json`` and of ``task.json``; which one it should be says `unit`, else its own `unit`."""
+    says_so = isinstance(record, dict) and record.get("unit") == "reference"
+    return _wrong(ReferenceTask if (unit == "reference" if unit else says_so) else CellTask, record)
+
+
+def check_manifest(record: object, unit: Kind | None = None) -> str:
+    """The same of ``manifest.json``; without `unit` it is taken for a dataset's when it has a `shape`."""
+    looks_so = isinstance(record, dict) and "shape" in record
+    return _wrong(ReferenceManifest if (unit == "reference" if unit else looks_so) else CellManifest, record)
+
+
+def check_event(record: object) -> str:
+    """The same of one line of ``events.jsonl``."""
+    return _wrong(Event, record)
+
+
+def _wrong(model: type[_Record], record: object) -> str:
+    """The first mistake as one short sentence in printable characters."""
+    if not isinstance(record, dict):
+        return "it is not a JSON object"
+    try:
+        model.model_validate(record)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in detail["loc"]) or "it"
+        _, _, wanted = detail["msg"].partition(" should ")  # "Input should be a valid number"
+        sentence = f"{where} is missing" if detail["type"] == "missing" else f"{where} should {wanted}"
+        shown = sentence if len(sentence) <= 200 else f"{sentence[:100]} … {sentence[-99:]}"
+        return "".join(c if c.isprintable() else "?" for c in shown)
+    return ""
