@@ -10,6 +10,7 @@ import pandas as pd
 
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
+from ganbench.report.words import clean
 from ganbench.store import Record, Store, Unit
 from ganbench.tables import budget_text, distinct, trusted
 
@@ -63,8 +64,8 @@ def _check(stores: Sequence[Store], parts: Sequence[Tables], tasks: Sequence[dic
             before, where = known.setdefault(what, (value, store))
             if before != value:
                 raise UserError(
-                    f"{where.root} and {store.root} are not comparable because the {what} differs "
-                    f"({str(before)[:24]} and {str(value)[:24]}); report them apart"
+                    f"{where.root} and {store.root} are not comparable because the {clean(what)} differs "
+                    f"({clean(before)[:24]} and {clean(value)[:24]}); report them apart"
                 )
 
 
@@ -100,7 +101,7 @@ def _spread(parts: Sequence[Tables]) -> list[str]:
     """Make what differs between the parts' cells of one variant and dataset parameters of them. Returns their names."""
     conditions = [
         [
-            {"budget": budget_text(budget) if budget else None, "precision": precision}
+            {"budget": budget_text(budget) if budget else None, "precision": precision if pd.notna(precision) else None}
             for budget, precision in zip(part.cells["budget"], part.cells["precision"], strict=True)
         ]
         for part in parts
@@ -135,8 +136,8 @@ def _cells(stores: Sequence[Store], parts: Sequence[Tables]) -> tuple[pd.DataFra
                 elif known["key"] != cell["key"]:
                     raise UserError(
                         f"{stores[before].root} and {stores[number].root} are not comparable because both have "
-                        f"{cell['variant']} on {cell['dataset']} with seed {cell['seed']}, trained differently "
-                        "(compare their cell.json); report them apart"
+                        f"{clean(cell['variant'])} on {clean(cell['dataset'])} with seed {cell['seed']}, trained "
+                        "differently (compare their cell.json); report them apart"
                     )
     keys = [{cell["key"] for owner, cell in chosen.values() if owner == number} for number in range(len(parts))]
     cells = [part.cells[part.cells["key"].isin(own)] for part, own in zip(parts, keys, strict=True)]

@@ -33,7 +33,11 @@ def _score(value: float) -> float:
     return value
 
 
+#: With a limit, because only then pydantic refuses halves of characters, as `_scalar` does.
+Text = Annotated[str, Field(max_length=100_000)]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
+#: The names of metrics stand in headings, plots and file names, so they are as plain as those that plugins register.
+Metric = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$")]
 #: Longer, since the name of a dataset can end in the path of a folder.
 DatasetName = Annotated[str, Field(min_length=1, max_length=5000)]
 Count = Annotated[int, Field(ge=0, le=_LARGEST)]
@@ -58,7 +62,7 @@ class Evaluate(_Record):
 
 
 class Ranking(_Record):
-    metric: Name
+    metric: Metric
     at: Literal["best", "last"]
 
 
@@ -82,10 +86,10 @@ class Outline(_Conditions):
     dataset: DatasetName
     seed: Count
     params: dict[Name, Scalar]
-    symbols: dict[Name, str]
-    labels: dict[Name, str] = {}
+    symbols: dict[Name, Text]
+    labels: dict[Name, Text] = {}
     overrides: dict[Name, Scalar]
-    skip: str | None = None
+    skip: Text | None = None
 
 
 class Run(_Conditions):
@@ -93,9 +97,9 @@ class Run(_Conditions):
 
     name: Name
     rank: Ranking
-    metrics: dict[Name, Direction]
+    metrics: dict[Metric, Direction]
     cells: dict[str, Outline]
-    train_on: str | None = None
+    train_on: Text | None = None
 
     @model_validator(mode="after")
     def _keys_are_distinct(self) -> Run:
@@ -107,7 +111,7 @@ class Run(_Conditions):
 class Identity(_Record):
     protocol: int | None = None
     variant: Name | None = None
-    variant_version: str = ""
+    variant_version: Text = ""
 
 
 class CellTask(_Conditions):
@@ -127,9 +131,9 @@ class ReferenceTask(_Record):
 
     unit: Literal["reference"]
     dataset: DatasetName
-    metrics: dict[Name, str] = {}
-    extractors: dict[Name, str] = {}
-    reference: str | None = None
+    metrics: dict[Metric, Text] = {}
+    extractors: dict[Name, Text] = {}
+    reference: Text | None = None
 
 
 class Event(_Record):
@@ -140,7 +144,7 @@ class Event(_Record):
     images: Count
     epochs: Amount
     seconds: Amount
-    metrics: dict[Name, Score]
+    metrics: dict[Metric, Score]
 
 
 class Seconds(_Record):
@@ -151,15 +155,15 @@ class Seconds(_Record):
 
 class _Manifest(_Record):
     status: Status
-    reason: str | None = None
+    reason: Text | None = None
     attempt: Count = 0
     seconds: Seconds = Seconds()
-    unavailable: dict[Name, str] = {}
+    unavailable: dict[Metric, Text] = {}
     pid: Count | None = None
-    host: str | None = None
-    cause: str | None = None
+    host: Text | None = None
+    cause: Text | None = None
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] | None = None
-    code: dict[str, str] | None = None
+    code: dict[str, Text] | None = None
 
 
 class CellManifest(_Manifest):
@@ -183,7 +187,7 @@ class CellManifest(_Manifest):
 
 class Extractor(_Record):
     test_accuracy: float | None = None
-    hash: str | None = None
+    hash: Text | None = None
 
 
 class Real(_Record):
@@ -198,9 +202,9 @@ class ReferenceManifest(_Manifest):
     classes: Count | None = None
     train: Count | None = None
     test: Count | None = None
-    fingerprint: str | None = None
+    fingerprint: Text | None = None
     extractors: dict[Name, Extractor] | None = None
-    real: dict[Name, Real] = {}
+    real: dict[Metric, Real] = {}
 
 
 def check_run(record: object) -> str:

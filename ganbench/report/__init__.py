@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganbench.contracts import Tables
+from ganbench.errors import UserError
 from ganbench.report import files, roadmap
 from ganbench.report.axes import AXES
 from ganbench.report.leaderboard import leaderboards
@@ -22,7 +23,8 @@ __all__ = ["AXES", "Interval", "interval", "leaderboards", "terminal", "write"]
 def write(tables: Tables, folder: Path, *, pictures: bool = True, x: str | None = None) -> list[Path]:
     """Write every derived file below `folder` anew and return their paths; without `pictures` only the tables.
 
-    `x` is one of `AXES`, the x axis of the learning curves; None takes the unit of the budget.
+    `x` is one of `AXES`, the x axis of the learning curves; None takes the unit of the budget. Raises `UserError` where
+    nothing can be written.
     """
     contents = {
         folder / "leaderboard.csv": files.csv(tables).encode(),
@@ -30,16 +32,21 @@ def write(tables: Tables, folder: Path, *, pictures: bool = True, x: str | None 
         folder / "results.parquet": files.parquet(tables),
         **{folder / name: text.encode() for name, text in roadmap.files(tables).items()},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in {folder / name for name in roadmap.FILES} - set(contents):
-        path.unlink(missing_ok=True)
-    written = []
-    for path, content in contents.items():
-        write_atomically(path, content)
-        written.append(path)
-    if pictures:
-        # Here and not above: seaborn takes seconds to import, and the leaderboard on the terminal does not need it.
-        from ganbench.report.pictures import draw
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in {folder / name for name in roadmap.FILES} - set(contents):
+            path.unlink(missing_ok=True)
+        written = []
+        for path, content in contents.items():
+            write_atomically(path, content)
+            written.append(path)
+        if pictures:
+            # Here and not above: seaborn takes seconds to import, and the leaderboard on the terminal does not need it.
+            from ganbench.report.pictures import draw
 
-        written += draw(tables, folder / "report", x)
-    return written
+            written += draw(tables, folder / "report", x)
+        return written
+    except OSError as error:
+        raise UserError(
+            f"the report cannot be written below {folder} ({error.strerror}); write it elsewhere with --to FOLDER"
+        ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ganbench.contracts import Tables
+from ganbench.errors import UserError
 from ganbench.report import experiments, plots, sheets
 from ganbench.report.study import Study, swept
 from ganbench.report.style import saved
@@ -19,6 +20,8 @@ _KINDS = ("curves", "experiment", "highlight", "architectures", "comparison", "s
 
 def draw(tables: Tables, folder: Path, axis: str | None = None) -> list[Path]:
     """Write every picture into `folder` and return their paths; remove those of an earlier report."""
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link, and old pictures are deleted there; remove it")
     folder.mkdir(exist_ok=True)
     written = []
     for name, content in _all(Study(tables, axis)):

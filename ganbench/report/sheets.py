@@ -15,7 +15,7 @@ from ganbench.report.study import Study
 from ganbench.report.words import clean, number
 
 _ROWS, _LAST = 10, 3
-_WIDTH, _WIDEST = 340, 720
+_WIDTH, _WIDEST, _LARGEST = 340, 720, 6_000
 _MARGIN, _COLUMNS, _GUTTER = 18, 3, 14
 _INK, _GREY, _PAPER = (25, 25, 25), (110, 110, 110), (255, 255, 255)
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -154,17 +154,21 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
 
 def _enlarged(path: Path | None) -> Image.Image | None:
     """The picture at a readable size: small ones by a whole number and unsmoothed, very large ones reduced."""
-    if path is None:
+    # A link could lead to a picture that nobody meant to show, and a pipe never ends.
+    if path is None or path.is_symlink() or path.parent.is_symlink() or not path.is_file():
         return None
     try:
-        with Image.open(path) as file:
+        # No other format: for some of them Pillow starts other programs.
+        with Image.open(path, formats=["PNG"]) as file:
+            if max(file.size) > _LARGEST:
+                return None
             image = file.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # decoders raise anything from OSError to SyntaxError on a damaged file
         return None
-    if image.width > _WIDEST:
+    if max(image.size) > _WIDEST:
         image.thumbnail((_WIDEST, _WIDEST))
         return image
-    scale = max(1, _WIDTH // image.width)
+    scale = max(1, _WIDTH // max(image.size))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
 

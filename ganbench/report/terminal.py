@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ganbench.contracts import Tables
 from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures
+from ganbench.report.words import clean
 
 
 def terminal(tables: Tables, console: Console) -> None:
@@ -49,4 +50,5 @@ def _table(board: Board, *, stacked: bool = False) -> Table:
 
 
 def _cell(text: str, stacked: bool) -> Text:
-    return Text(re.sub(r" (?=[±↓↑])|(?<=:) ", "\n", text) if stacked else text)
+    line = clean(text)
+    return Text(re.sub(r" (?=[±↓↑])|(?<=:) ", "\n", line) if stacked else line)

@@ -62,10 +62,13 @@ def folded(text: object, width: int) -> str:
 
 def for_csv(text: str) -> str:
     """`text` such that a spreadsheet takes it for text: what could start a formula gets a leading apostrophe."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def for_markdown(text: str) -> str:
-    """`text` such that GitHub shows it as it is, inside a table too. An underscore inside a word needs no escape."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
+    """`text` such that GitHub shows it as it is on one line, inside a table too.
+
+    An underscore inside a word needs no escape.
+    """
+    text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*\[\]|~$]|^#|^[-+](?= )|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
