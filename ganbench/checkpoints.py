@@ -35,9 +35,13 @@ def load(unit: Unit, device: str, say: Callable[[str], None]) -> dict[str, Any] 
             digest, _, content = path.read_bytes().partition(b"\n")
             if hashlib.sha256(content).hexdigest().encode() != digest:
                 raise ValueError("its checksum does not fit")
-            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            if not isinstance(state, dict):
+                raise ValueError("it holds no game")
             return state
         except Exception as error:  # whatever a damaged file makes of torch.load
-            say(f"{path.name} is damaged ({error}) and not used")
+            # Not the words of torch, which tell how to run what a file contains.
+            reason = str(error) if type(error) is ValueError else type(error).__name__
+            say(f"{path.name} is damaged ({reason}) and not used")
             path.unlink(missing_ok=True)
     return None

@@ -14,6 +14,8 @@ import numpy as np
 from ganbench.api import Dataset, DatasetError, DataSpec, Params, Split, param
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+#: What Pillow may read in them, whatever a file is called: for others (EPS) it starts another program.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SMALLEST = 8
 SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
 
@@ -145,7 +147,7 @@ def _pixels(path: Path, size: int, mode: str) -> np.ndarray | tuple[int, int]:
     """The image as uint8, size×size (×3); or its width and height when it is too small."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as file:
+    with Image.open(path, formats=FORMATS) as file:
         if file.mode[0] in "IF":
             # Pillow's conversion to 8 bits would clip rather than scale these.
             raise ValueError(f"{file.mode} pixels; save it with 8 bits per channel")

@@ -116,7 +116,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise DatasetError(f"there is no file {path} (looked in {path.parent.resolve()})") from error
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, RuntimeError, MemoryError) as error:
         raise DatasetError(
             f"{path} is truncated or damaged, or not an .npz file of plain arrays ({error}); fetch or write it again"
         ) from error

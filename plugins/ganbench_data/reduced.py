@@ -64,6 +64,8 @@ class Reduced(Published):
         from PIL.Image import Resampling
 
         try:
+            if image.format not in ("JPEG", "MPO"):  # opened, but not read yet: for EPS Pillow starts another program
+                raise ValueError(f"it is {image.format}, not JPEG as the photographs are")
             # Cropped before it is scaled: resize(box=...) would let pixels from outside the box bleed in.
             square = image.convert("RGB").crop(self.box(*image.size))
         except (OSError, SyntaxError, ValueError) as error:  # what decoders raise, without naming the file
