@@ -322,8 +322,7 @@ class Store:
 
     def cell(self, name: str) -> Unit:
         """The unit of the cell directory `name`. Raises `UserError` for what is no name of a folder."""
-        is_plain = re.fullmatch(r"(?!\.)[^/\\:]{1,200}(?<![. ])", name) and name.isascii() and name.isprintable()
-        if not is_plain or _DEVICE.match(name):
+        if not re.fullmatch(r"[\w-]([\w.-]{0,198}[\w-])?", name, re.ASCII) or _DEVICE.match(name):
             raise UserError(
                 f"{self.root} names a cell {name[:60]!r}, which cannot be the name of a folder; its run.json is not "
                 "what `ganbench run` wrote"

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from ganbench.params import Info
-from ganbench.store import Store
+from ganbench.store import Store, slug
 
 METRICS = {"fcd": {"direction": "lower"}, "cs": {"direction": "higher"}}
 
@@ -46,7 +46,7 @@ class Records:
     ) -> Path:
         params = params or {"lr": 0.0002}
         key = key or f"{len(self.run['cells']):08x}"
-        name = f"{variant}-s{seed}-{key}"
+        name = f"{slug(variant)}-s{seed}-{key}"
         outline = {"key": key, "variant": variant, "dataset": dataset, "seed": seed, "params": params, "skip": skip}
         signs = symbols or {}
         shown = {param: Info("", signs.get(param, "")).label(param, value) for param, value in params.items()}
