@@ -81,7 +81,7 @@ def lookup(name: str, dataset: Dataset, root: Path) -> Prepared | None:
         splits = {split: _open(folder, split, manifest["files"]) for split in manifest["splits"]}
         spec = DataSpec(**{**manifest["spec"], "shape": tuple(manifest["spec"]["shape"])})
         return Prepared(name, spec, splits, manifest["fingerprint"], folder, manifest["held_out"])
-    except (DatasetError, OSError, KeyError, TypeError, ValueError):
+    except (DatasetError, OSError, KeyError, TypeError, ValueError, RuntimeError):  # the last: links in a circle
         # The source is gone, or the manifest or an array is not what `prepare` writes: no copy to rely on.
         return None
 

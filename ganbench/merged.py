@@ -10,7 +10,6 @@ import pandas as pd
 
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
-from ganbench.report.words import clean
 from ganbench.store import Record, Store, Unit
 from ganbench.tables import budget_text, distinct, trusted
 
@@ -64,8 +63,8 @@ def _check(stores: Sequence[Store], parts: Sequence[Tables], tasks: Sequence[dic
             before, where = known.setdefault(what, (value, store))
             if before != value:
                 raise UserError(
-                    f"{where.root} and {store.root} are not comparable because the {clean(what)} differs "
-                    f"({clean(before)[:24]} and {clean(value)[:24]}); report them apart"
+                    f"{where.root} and {store.root} are not comparable because the {what} differs "
+                    f"({str(before)[:24]} and {str(value)[:24]}); report them apart"
                 )
 
 
@@ -117,7 +116,8 @@ def _spread(parts: Sequence[Tables]) -> list[str]:
         where = zip(part.cells["dataset"], part.cells["variant"], own, strict=True)
         added = [{name: value for name, value in each.items() if (*at, name) in apart} for *at, each in where]
         shown = [{name: f"{name}={value}" for name, value in each.items()} for each in added]
-        for column, more in (("params", added), ("labels", shown)):
+        changes: dict[str, list[dict[str, Any]]] = {"params": added, "labels": shown}
+        for column, more in changes.items():
             merged = [{**known, **new} for known, new in zip(part.cells[column], more, strict=True)]
             part.cells[column] = pd.Series(merged, index=part.cells.index, dtype=object)
     return sorted({name for _, _, name in apart})
@@ -136,7 +136,7 @@ def _cells(stores: Sequence[Store], parts: Sequence[Tables]) -> tuple[pd.DataFra
                 elif known["key"] != cell["key"]:
                     raise UserError(
                         f"{stores[before].root} and {stores[number].root} are not comparable because both have "
-                        f"{clean(cell['variant'])} on {clean(cell['dataset'])} with seed {cell['seed']}, trained "
+                        f"{cell['variant']} on {cell['dataset']} with seed {cell['seed']}, trained "
                         "differently (compare their cell.json); report them apart"
                     )
     keys = [{cell["key"] for owner, cell in chosen.values() if owner == number} for number in range(len(parts))]

@@ -233,6 +233,7 @@ class _Training:
         self.known = cells
         self.references = {name: store.reference(name).manifest for name in {cell.dataset for cell in cells}}
         self.retrained = self._stale()
+        self.trained = 0
         self.attempts = {name: store.cell(name).manifest["attempt"] for name in self.cells}
 
     def _stale(self) -> set[str]:
@@ -269,14 +270,14 @@ class _Training:
         todo = [self.store.cell(name) for name, cell in self.cells.items() if self._wants(cell)]
         if self._without_dataset() and self.options.fail_fast:
             todo.clear()
-        done = {unit.directory.name for unit in todo if unit.status == "done"} - self.retrained
         seconds = self._known_seconds()
         of = {name: (cell.variant, cell.dataset) for name, cell in self.cells.items()}
         todo.sort(key=lambda unit: -seconds.get(of[unit.directory.name], float("inf")))
         if not self.options.debug:
             specs = {name: chosen.spec for name, chosen in self.plan.datasets.items()}
-            fresh = [self.cells[unit.directory.name].task for unit in todo if unit.directory.name not in done]
-            space.check(self.store.root, space.estimate(fresh, specs.get, executor.slots))
+            fresh = [unit for unit in todo if unit.status != "done" or unit.directory.name in self.retrained]
+            tasks = [self.cells[unit.directory.name].task for unit in fresh]
+            space.check(self.store.root, space.estimate(tasks, specs.get, executor.slots))
         self.view.started(len(self.cells), len(self.cells) - len(todo))
         self.plugins.notify("run_started", folder=self.store.root, cells=len(todo))
         benchmark = self.plan.benchmark
@@ -285,9 +286,9 @@ class _Training:
         try:
             shift.run()
         except Stopped as stop:
-            stop.outcome = self._outcome(len(todo) - len(done))
+            stop.outcome = self._outcome()
             raise
-        outcome = self._outcome(len(todo) - len(done))
+        outcome = self._outcome()
         self.plugins.notify("run_finished", folder=self.store.root, statuses=dict(outcome.statuses))
         return outcome
 
@@ -313,7 +314,11 @@ class _Training:
         if name in self.retrained:
             self.store.retire(unit)
             self.retrained.remove(name)
+            unit.release()  # the claim went with the directory
+            if not unit.claim():
+                return False
         unit.create(cell.task)
+        self.trained += unit.status != "done"
         self.plugins.notify("cell_started", directory=unit.directory, cell=unit.task)
         return True
 
@@ -324,8 +329,8 @@ class _Training:
         self.plugins.notify("cell_finished", directory=unit.directory, cell=unit.task, manifest=manifest)
         return self.options.fail_fast and manifest["status"] != "done"
 
-    def _outcome(self, trained: int) -> Outcome:
-        outcome = Outcome(trained=trained)
+    def _outcome(self) -> Outcome:
+        outcome = Outcome(trained=self.trained)
         for cell in self.cells.values():
             status = state(cell, self.store)
             outcome.statuses[status] += 1

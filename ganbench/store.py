@@ -252,8 +252,8 @@ class Unit:
 
     def keep_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Make these all the events there are: what goes on from a checkpoint forgets what came after it."""
-        if self.events() != list(events):
-            write_atomically(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
+        # Whatever is there: half a line at its end would swallow the next one.
+        write_atomically(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
 
     def events(self) -> list[Record]:
         """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one."""

@@ -41,6 +41,7 @@ _CELLS = [
     "train_seconds",
     "evaluate_seconds",
     "conditional",
+    "code",
     "unavailable",
     "directory",
 ]
@@ -193,6 +194,7 @@ def _cell(
         "train_seconds": seconds.get("train"),
         "evaluate_seconds": seconds.get("evaluate"),
         "conditional": bool(manifest.get("conditional", False)),
+        "code": manifest.get("code", {}),
         "unavailable": manifest.get("unavailable", {}),
         "directory": unit.directory,
     }

@@ -7,6 +7,7 @@ records cannot be written, 130 or 143 when it was stopped by SIGINT or SIGTERM.
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import os
@@ -208,6 +209,9 @@ def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evalu
     return data, evaluator, game
 
 
+_NOTHING_YET: Record = {"evaluations": [], "chosen": None, "seconds": 0.0, "checkpoint_seconds": 0.0}
+
+
 def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
     """Play the game, evaluating as planned; then score the chosen snapshot on fresh samples."""
     from ganbench import checkpoints
@@ -224,10 +228,11 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
     if kept and (kept["key"], kept["code"]) != (task["key"], code):
         say(unit, f"starting anew: the checkpoint is that of other code ({changed(kept['code'], code)})")
         kept = None
-    history: Record = json.loads(kept["history"]) if kept else {"evaluations": [], "chosen": None, "seconds": 0.0}
+    history: Record = json.loads(kept["history"]) if kept else copy.deepcopy(_NOTHING_YET)
     evaluations: list[Record] = history["evaluations"]
     chosen: Record | None = history["chosen"]
     evaluate_seconds: float = history["seconds"]
+    checkpoint_seconds: float = history["checkpoint_seconds"]
     unit.keep_events([{"event": "evaluation", **evaluation} for evaluation in evaluations])
     if kept:
         say(unit, f"going on after round {kept['game']['moment']['rounds']:,}")
@@ -255,9 +260,17 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
         unit.progress({"spent": spent, "updates": moment.generator_updates, "metrics": latest})
 
     def keep(state: State) -> None:
-        progress = {"evaluations": evaluations, "chosen": chosen, "seconds": evaluate_seconds}
+        nonlocal checkpoint_seconds
+        started = time.perf_counter()
+        progress = {
+            "evaluations": evaluations,
+            "chosen": chosen,
+            "seconds": evaluate_seconds,
+            "checkpoint_seconds": checkpoint_seconds,
+        }
         content = {"key": task["key"], "code": code, "history": json.dumps(progress), "game": state}
         checkpoints.save(unit, content, state["moment"]["rounds"])
+        checkpoint_seconds += time.perf_counter() - started
 
     with _interruption.later():
         last = play(
@@ -287,7 +300,7 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
         "parameters": {player.name: sum(p.numel() for p in player.parameters()) for player in game.players},
         "best": {**chosen, "selected_at": chosen["metrics"], "metrics": again},
         "last": evaluations[-1],
-        "seconds": {"train": last.seconds, "evaluate": evaluate_seconds},
+        "seconds": {"train": last.seconds, "evaluate": evaluate_seconds, "checkpoint": checkpoint_seconds},
         "metric_versions": task["metrics"],
         "unavailable": evaluator.unavailable,
         "extractors": evaluator.hashes,

@@ -27,7 +27,7 @@ from ganbench_gans.mlp_gan import MLPGAN
 
 @hookimpl
 def register_variants(register):
-    for name in ("hangs", "segfault", "no-memory", "exits", "backwards", "meddles", "slow"):
+    for name in ("hangs", "segfault", "no-memory", "exits", "backwards", "meddles", "raises", "slow"):
         register(name, f"ganbench_faulty:{name.title().replace('-', '')}")
 
 @hookimpl
@@ -87,6 +87,7 @@ NoMemory = spoiled(fill)
 Exits = spoiled(lambda value: exit(3))
 Backwards = spoiled(turn_back)
 Meddles = spoiled(meddle)
+Raises = spoiled(lambda value: 1 / 0)
 
 class Slow(MLPGAN):
     """A game of slow turns."""
@@ -256,6 +257,16 @@ def test_a_full_disk_stops_the_run_with_that_sentence_and_records_stay_whole(fau
     assert scores(disk) == scores(tmp_path / "undisturbed")
 
 
+def test_a_plan_that_will_not_fit_on_the_disk_is_refused_before_it_is_started(faulty, toml, disk) -> None:
+    path = toml(MINI, ("seeds = 1", "seeds = 3000"))
+    outcome = ganbench(faulty, "run", path, "--results", disk)
+    assert outcome.returncode == 2
+    assert "this plan needs about" in outcome.stderr
+    assert f"in {disk / 'mini'}, where" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert not list(Store(disk / "mini").cells())
+
+
 def test_a_read_only_folder_is_one_sentence_and_nothing_is_done(faulty, toml, disk) -> None:
     path = toml()
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
@@ -345,3 +356,68 @@ def test_a_worker_that_gives_no_sign_of_life_is_taken_for_lost(faulty, toml, res
     process.communicate(timeout=90)
     assert process.returncode == 0
     assert cells(results)["slow"].manifest["attempt"] == 2
+
+
+# --- changed code -----------------------------------------------------------------------------------------------------
+
+
+def test_cells_of_changed_code_are_stale_and_nothing_is_done_with_them_unasked(faulty, toml, tmp_path, results) -> None:
+    path, module = toml(MINI, ("mlp-gan", "meddles")), tmp_path / "site" / "ganbench_faulty.py"
+    assert ganbench(faulty, "run", path, "--results", results).returncode == 0
+    unit = cells(results)["meddles"]
+    before = unit.manifest
+    module.write_text(FAULTY + "# one more line\n")
+    planned = ganbench(faulty, "plan", path, "--results", results).stdout
+    assert "stale: ganbench_faulty.py changed" in planned
+    assert "0 to train (1 stale)" in planned
+
+    refused = ganbench(faulty, "run", path, "--results", results)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: 1 done cell was trained by other code than today's (ganbench_faulty.py")
+    assert unit.manifest == before
+    kept = ganbench(faulty, "run", path, "--results", results, "--stale", "keep")
+    assert kept.returncode == 0
+    assert "0 trained now" in kept.stdout
+    again = ganbench(faulty, "run", path, "--results", results, "--stale", "retrain")
+    assert again.returncode == 0, again.stderr
+    assert "1 trained now" in again.stdout
+    assert unit.manifest["code"] != before["code"]
+    assert Unit(results / "mini" / "retired" / f"{unit.directory.name}~1").manifest == before
+    assert "1 done" in ganbench(faulty, "plan", path, "--results", results).stdout
+
+
+def test_a_failed_cell_is_tried_again_when_its_code_has_changed(faulty, toml, tmp_path, results) -> None:
+    path, module = toml(LONG, ("mlp-gan", "exits")), tmp_path / "site" / "ganbench_faulty.py"
+    assert ganbench(faulty, "run", path, "--results", results).returncode == 1
+    assert "0 trained now" in ganbench(faulty, "run", path, "--results", results).stdout
+    module.write_text(FAULTY.replace("exit(3)", "value"))
+    assert "failed, but ganbench_faulty.py changed" in ganbench(faulty, "plan", path, "--results", results).stdout
+    done = ganbench(faulty, "run", path, "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert cells(results)["exits"].manifest["attempt"] == 2
+
+
+def test_a_checkpoint_of_other_code_is_not_gone_on_from(faulty, toml, tmp_path, results) -> None:
+    path, module = toml(SLOW, ("seeds = 3", "seeds = 1")), tmp_path / "site" / "ganbench_faulty.py"
+    process = started(faulty, "run", path, "--results", results)
+    until(evaluated(results, 1))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    unit = cells(results)["slow"]
+    assert unit.checkpoints()
+    module.write_text(FAULTY + "# one more line\n")
+    assert ganbench(faulty, "run", path, "--results", results).returncode == 0
+    log = unit.log.read_text()
+    assert "starting anew: the checkpoint is that of other code (ganbench_faulty.py changed)" in log
+    assert [event["generator_updates"] for event in unit.events()] == [20, 40, 60]
+
+
+def test_pdb_opens_where_a_cell_raises(faulty, toml, results) -> None:
+    path = toml(LONG, ("mlp-gan", "raises"))
+    command = [sys.executable, "-m", "ganbench.cli", "run", str(path), "--results", str(results), "--pdb"]
+    done = subprocess.run(
+        command, input="p 'the value is', float(value) > 0\nquit\n", capture_output=True, text=True, env=faulty, timeout=90
+    )
+    assert done.returncode == 1
+    assert "('the value is', True)" in done.stdout
+    assert cells(results)["raises"].manifest["reason"] == "ZeroDivisionError: division by zero"

@@ -39,10 +39,13 @@ def units(results: Path) -> list[Unit]:
 def test_two_runs_share_one_folder_and_do_every_cell_once(toml, tmp_path) -> None:
     path = toml(MINI, ("seeds = 1", "seeds = 60"), ("generator_updates = 4", "generator_updates = 2"))
     runs = [started(path, "--results", tmp_path, "--jobs", 1) for _ in range(2)]
+    trained = 0
     for run in runs:
         stdout, stderr = run.communicate(timeout=180)
         assert run.returncode == 0, stderr
         assert "60 done; " in stdout
+        trained += int(stdout.rpartition(" trained now")[0].rpartition(" ")[2])
+    assert trained == 60
     cells = units(tmp_path)
     assert len(cells) == 60
     assert [unit.manifest["attempt"] for unit in cells] == [1] * 60
@@ -154,6 +157,33 @@ def test_the_terminals_ctrl_c_reaches_each_worker_once(toml, tmp_path) -> None:
     assert code == 130
     assert b"stopped: " in shown
     assert any(unit.status == "interrupted" and unit.checkpoints() for unit in units(tmp_path))
+
+
+def test_workers_are_dealt_out_over_the_gpus(monkeypatch) -> None:
+    from ganbench import executors
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    given = []
+    monkeypatch.setattr(
+        executors, "_Worker", lambda context, slot, threads, gpu: given.append((slot, gpu)) or Idle(slot)
+    )
+    crew = executors.ProcessExecutor(jobs=None, device="cuda", slots_per_gpu=2)
+    assert crew.slots == 4
+    for number in range(4):
+        crew.submit(Path(f"cell-{number}"))
+    assert given == [(0, "3"), (1, "5"), (2, "3"), (3, "5")]
+    assert executors.ProcessExecutor(jobs=3, device="cuda", slots_per_gpu=2).slots == 3
+    assert executors.ProcessExecutor(jobs=None, device="cuda:1").slots == 1
+
+
+class Idle:
+    """In the place of a worker process."""
+
+    def __init__(self, slot: int) -> None:
+        self.slot = slot
+
+    def give(self, directory: Path) -> None:
+        pass
 
 
 def _alive(cells: list[Unit]) -> list[int]:

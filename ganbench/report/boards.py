@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from ganbench.code import changed
 from ganbench.contracts import Tables
 from ganbench.report.configurations import labelled
 from ganbench.report.leaderboard import POINTS, Ranking, leaderboards, ranking
@@ -136,6 +137,7 @@ def _notes(
         notes.append("* mean over fewer seeds than planned (see coverage)")
     notes += _overlap(shown, f"{ranked_by.metric}_{ranked_by.at}")
     notes += _conditions(dataset, tables)
+    notes += _mixtures(dataset, tables)
     notes += [f"{metric}: unavailable: {reason}" for metric, reason in _unavailable(dataset, tables).items()]
     skipped = [row for row in rows if row["row"] == "configuration" and not row["planned"]]
     notes += [f"skipped: {row['configuration']}: {row['reason']}" for row in skipped]
@@ -179,6 +181,17 @@ def _conditions(dataset: str, tables: Tables) -> list[str]:
         if len(variants) > 1:
             said = "; ".join(f"{value} for {listed(sorted(who))}" for value, who in sorted(variants.items()))
             notes.append(f"these rows are not at equal {name}: {said}")
+    return notes
+
+
+def _mixtures(dataset: str, tables: Tables) -> list[str]:
+    """Which variants' cells were trained by code that changed in between."""
+    notes = []
+    cells = tables.cells[(tables.cells["dataset"] == dataset) & (tables.cells["status"] == "done")]
+    for variant, codes in cells.groupby("variant")["code"]:
+        known = [code for code in codes if code]
+        if what := next(filter(None, (changed(known[0], other) for other in known)), ""):
+            notes.append(f"not all cells of {variant} were trained by the same code: {what}")
     return notes
 
 

@@ -59,7 +59,7 @@ def parquet(tables: Tables) -> bytes:
     """Every score in long form beside the facts of its cell; a cell without scores keeps one row, without a metric."""
     cells = labelled(tables.cells).drop(columns=["config", "settings", "generator_updates", "images", "epochs"])
     cells = cells.rename(columns={"seconds": "cell_seconds"})
-    for column in ("params", "symbols", "labels", "overrides", "budget", "evaluate", "unavailable"):
+    for column in ("params", "symbols", "labels", "overrides", "budget", "evaluate", "code", "unavailable"):
         cells[column] = pd.Series([canonical(value) for value in cells[column]], index=cells.index, dtype=object)
     cells["directory"] = [directory.name for directory in cells["directory"]]
     scores = tables.scores.drop(columns=["variant", "dataset", "seed"])
