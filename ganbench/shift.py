@@ -154,7 +154,7 @@ def _close(running: _Running, code: int | None, minutes: float | None = None) ->
     if manifest["status"] not in ("running", "planned"):
         return str(manifest["status"])
     if code is None:
-        unit.end("interrupted", "stopped by the user")
+        unit.end("interrupted", "stopped before it was done")
         return "interrupted"
     if code != -signal.SIGKILL:
         ended = f"was killed by {_name(-code)}" if code < 0 else f"ended with exit code {code} before it was done"

@@ -48,9 +48,9 @@ def work(
     unit = Unit(directory)
     task = unit.task
     try:
-        with unit.at_work(lambda: say(unit, "waiting for another process that is at work on this")):
+        with unit.at_work(lambda: print("waiting for another process that is at work on this", flush=True)):
             if task["unit"] == "cell" and unit.status == "done":
-                return _rescore(unit, task)
+                return _rescore(unit, task) if lacking(unit.manifest, task["metrics"]) else 0
             return _work(unit, task, stop, examine)
     except KeyboardInterrupt:  # while waiting: the records are not ours to write
         return 1
@@ -80,7 +80,7 @@ def _work(unit: Unit, task: Record, stop: Callable[[], bool], examine: Callable[
         facts = _train(unit, task, stop) if task["unit"] == "cell" else _reference(unit, task)
         status, reason = "done", ""
     except KeyboardInterrupt:
-        status, reason = "interrupted", "stopped by the user"
+        status, reason = "interrupted", "stopped before it was done"
     except StorageError:
         raise
     except (Exception, SystemExit) as error:
@@ -104,7 +104,10 @@ def _code(task: Record) -> dict[str, str]:
     """What code the unit is made by."""
     if task["unit"] != "cell":
         return {}
-    return fingerprint(installed().find("variants", task["variant_id"]), installed())
+    try:
+        return fingerprint(installed().find("variants", task["variant_id"]), installed())
+    except UserError:  # its plugin is not there: that is what training will fail with
+        return {}
 
 
 def _ending(error: BaseException) -> tuple[Status, str]:

@@ -56,7 +56,8 @@ def family(mark: str) -> Iterator[int]:
 def workers(folder: Path) -> list[int]:
     units: list[Unit] = list(Store(folder / "mini").cells()) if (folder / "mini").exists() else []
     manifests = [unit.manifest for unit in units]
-    return [manifest["pid"] for manifest in manifests if manifest["status"] == "running"]
+    pids = [manifest["pid"] for manifest in manifests if manifest["status"] == "running"]
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def kill(pid: int) -> bool:
@@ -97,13 +98,16 @@ def killed_again_and_again(toml: Path, folder: Path, kills: int, chance: random.
             with (folder / "output.txt").open("a") as output:
                 process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
             while (code := process.poll()) is None:
-                pause = chance.uniform(0, 4)
-                ended = time.monotonic() + pause
+                # Mostly while cells are being trained, sometimes before.
+                early = chance.random() < 0.1
+                while not early and process.poll() is None and not workers(results):
+                    time.sleep(0.005)
+                ended = time.monotonic() + chance.uniform(0, 2)
                 while time.monotonic() < ended and process.poll() is None:
                     time.sleep(0.005)
                 if process.poll() is not None or sum(done.values()) >= kills:
                     continue
-                who = chance.choice(list(done))
+                who = chance.choices(list(done), [2, 1, 1])[0]
                 if who == "worker":
                     hit = sum(map(kill, workers(results)[:1])) > 0
                 elif who == "main":
@@ -135,7 +139,7 @@ def test_a_grid_killed_at_random_moments_ends_with_the_same_records(toml, tmp_pa
 @pytest.mark.slow
 def test_two_hundred_kills(toml, tmp_path) -> None:
     done = killed_again_and_again(toml(GRID), tmp_path, 200, random.Random(0))
-    assert all(count >= 40 for count in done.values())
+    assert all(count >= 30 for count in done.values())
 
 
 @pytest.mark.slow

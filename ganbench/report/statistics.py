@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit  # and not scipy.stats, which takes a second to import
 
 
 class Interval(NamedTuple):
@@ -38,4 +38,4 @@ def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
 
 @cache  # the same few numbers of seeds for every score of a report, and scipy takes its time
 def _quantile(confidence: float, freedom: int) -> float:
-    return float(stats.t.ppf((1 + confidence) / 2, df=freedom))
+    return float(stdtrit(freedom, (1 + confidence) / 2))
