@@ -158,8 +158,8 @@ class Unit:
 
     @contextmanager
     def at_work(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Be the one process that writes the unit's records. Where there is another, call `waiting` and wait for it:
-        the worker of a run that was killed ends within seconds.
+        """Be the one process that writes the unit's records. Where there is another, call `waiting`, which may raise,
+        and wait for it: the worker of a run that was killed ends within seconds.
         """
         lock = FileLock(self.directory / ".work")
         with _writing(self.directory):
