@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.contracts import Tables
-from ganbench.errors import UserError
+from ganbench.errors import UserError, on_one_line
 from ganbench.store import Record, Store, Unit
 from ganbench.tables import budget_text, distinct, trusted
 
@@ -63,8 +63,8 @@ def _check(stores: Sequence[Store], parts: Sequence[Tables], tasks: Sequence[dic
             before, where = known.setdefault(what, (value, store))
             if before != value:
                 raise UserError(
-                    f"{where.root} and {store.root} are not comparable because the {what} differs "
-                    f"({str(before)[:24]} and {str(value)[:24]}); report them apart"
+                    f"{where.root} and {store.root} are not comparable because the {on_one_line(what)} differs "
+                    f"({on_one_line(str(before))[:24]} and {on_one_line(str(value))[:24]}); report them apart"
                 )
 
 
@@ -136,8 +136,8 @@ def _cells(stores: Sequence[Store], parts: Sequence[Tables]) -> tuple[pd.DataFra
                 elif known["key"] != cell["key"]:
                     raise UserError(
                         f"{stores[before].root} and {stores[number].root} are not comparable because both have "
-                        f"{cell['variant']} on {cell['dataset']} with seed {cell['seed']}, trained "
-                        "differently (compare their cell.json); report them apart"
+                        f"{on_one_line(cell['variant'])} on {on_one_line(cell['dataset'])} with seed {cell['seed']}, "
+                        "trained differently (compare their cell.json); report them apart"
                     )
     keys = [{cell["key"] for owner, cell in chosen.values() if owner == number} for number in range(len(parts))]
     cells = [part.cells[part.cells["key"].isin(own)] for part, own in zip(parts, keys, strict=True)]

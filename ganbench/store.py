@@ -87,21 +87,20 @@ def cannot_write(folder: Path, why: str = "") -> StorageError:
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Write to a temporary name beside `path`, flush, rename: a reader sees the old file or the new one whole.
 
-    Without `durable` the wait for the disk is saved: after a power cut the file may be gone. Raises `StorageError`
-    when the disk is full or the folder cannot be written.
+    Without `durable` the wait for the disk is saved: after a power cut the file may be gone.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _writing(path.parent):
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    temporary.unlink(missing_ok=True)
+    try:
+        with temporary.open("xb") as file:  # never through a link that somebody put there
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
@@ -119,7 +118,7 @@ def read_json(path: Path) -> Record | None:
     """The JSON object in `path`, or None where there is none or it is not one."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -204,9 +203,9 @@ class Unit:
         """Make the directory and write down the task, unless that was done before."""
         with _writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-        name = "cell.json" if task["unit"] == "cell" else "task.json"
-        if read_json(self.directory / name) != task:
-            write_json(self.directory / name, task)
+            name = "cell.json" if task["unit"] == "cell" else "task.json"
+            if read_json(self.directory / name) != task:
+                write_json(self.directory / name, task)
 
     def sweep(self) -> None:
         """Delete what killed processes were just writing. Only for the one that is at work here."""
@@ -222,7 +221,8 @@ class Unit:
 
     def update(self, **facts: Any) -> None:
         """Merge `facts` into the manifest."""
-        write_json(self.directory / "manifest.json", {**self.manifest, **facts})
+        with _writing(self.directory):
+            write_json(self.directory / "manifest.json", {**self.manifest, **facts})
 
     def end(self, status: Status, reason: str, **facts: Any) -> None:
         """Write down how an attempt ended. What is not done keeps its last evaluation in the manifest."""
@@ -253,7 +253,8 @@ class Unit:
     def keep_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Make these all the events there are: what goes on from a checkpoint forgets what came after it."""
         # Whatever is there: half a line at its end would swallow the next one.
-        write_atomically(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
+        with _writing(self.directory):
+            write_atomically(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
 
     def events(self) -> list[Record]:
         """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one."""
@@ -273,7 +274,8 @@ class Unit:
         """Read where the unit is; with `facts`, write it; with ``{}``, remove it."""
         path = self.directory / "progress.json"
         if facts:
-            write_json(path, facts, durable=False)  # written twice a second while training
+            with _writing(self.directory):
+                write_json(path, facts, durable=False)  # written twice a second while training
         elif facts is not None:
             path.unlink(missing_ok=True)
         return read_json(path) or {}
@@ -310,8 +312,9 @@ class Store:
 
     def plan(self, run: Mapping[str, Any], toml: str) -> None:
         """Write down what is asked of this folder: the outline of the run, and the benchmark file itself."""
-        write_atomically(self.root / "benchmark.toml", toml)
-        write_json(self.root / "run.json", {"format": FORMAT, **run})
+        with _writing(self.root):
+            write_atomically(self.root / "benchmark.toml", toml)
+            write_json(self.root / "run.json", {"format": FORMAT, **run})
 
     def run(self) -> Record:
         """What the last run asked for. Raises `UserError` when `root` is not a results folder."""
