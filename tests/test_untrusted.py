@@ -665,9 +665,16 @@ def test_pillow_is_asked_for_png_alone(tmp_path, monkeypatch):
     compose([Panel("title", (), tmp_path / "0.png")])
 
 
-def test_a_tall_sheet_does_not_grow(tmp_path):
-    Image.new("L", (1, 5_000)).save(tmp_path / "0.png")
+@pytest.mark.parametrize("size", [(1, 700), (700, 1), (1, 5_000)])
+def test_a_narrow_sheet_does_not_grow(tmp_path, size):
+    Image.new("L", size).save(tmp_path / "0.png")
     assert max(compose([Panel("title", (), tmp_path / "0.png")]).size) < 1000
+
+
+def test_a_sheet_larger_than_any_of_ours_is_left_out(tmp_path):
+    Image.new("L", (7_000, 40)).save(tmp_path / "0.png")
+    page = compose([Panel("title", (), tmp_path / "0.png")])
+    assert (0, 0, 0) not in {colour for _, colour in page.getcolors(1 << 20)}
 
 
 def test_a_sheet_that_is_a_link_is_left_out(tmp_path):
