@@ -100,7 +100,7 @@ def _spread(parts: Sequence[Tables]) -> list[str]:
     """Make what differs between the parts' cells of one variant and dataset parameters of them. Returns their names."""
     conditions = [
         [
-            {"budget": budget_text(budget) if budget else None, "precision": precision if pd.notna(precision) else None}
+            {"budget": budget_text(budget) if budget else None, "precision": precision}
             for budget, precision in zip(part.cells["budget"], part.cells["precision"], strict=True)
         ]
         for part in parts

@@ -97,10 +97,13 @@ def build(store: Store) -> Tables:
             manifest = trusted(store, unit, "reference")[1]
             datasets.append(_dataset(dataset, unit, manifest))
             references += _references(dataset, manifest)
+    table = pd.DataFrame(cells, columns=_CELLS)
+    if table["precision"].hasnans:  # what pandas makes of None among texts
+        table["precision"] = pd.Series([cell["precision"] for cell in cells], dtype=object)
     budgets = distinct(cell["budget"] for cell in cells if cell["status"] != "skipped")
     return Tables(
         {**run, "budgets": budgets} if len(budgets) > 1 else run,
-        pd.DataFrame(cells, columns=_CELLS),
+        table,
         pd.DataFrame(scores, columns=_SCORES).astype({"value": float}),
         pd.DataFrame(references, columns=_REFERENCES).astype({"value": float}),
         pd.DataFrame(datasets, columns=_DATASETS),

@@ -432,6 +432,13 @@ def test_a_file_that_is_no_record_is_a_failed_cell(tmp_path, file, damage):
     assert (row["status"], row["reason"].partition(": ")[0]) == ("failed", f"its {file} is damaged")
 
 
+def test_a_cell_without_a_precision_among_others_is_reported(tmp_path):
+    store = study(tmp_path)
+    edit(bad(store) / "cell.json", lambda task: task.pop("precision"))
+    assert list(store.tables().cells["precision"]) == ["fp32", "fp32", None]
+    assert "not at equal precision" not in reported(store)["leaderboard.md"]
+
+
 LINES = {
     "a list": [],
     "no axis": {"metrics": {"fcd": 1.0}},

@@ -169,8 +169,7 @@ def _conditions(dataset: str, tables: Tables) -> list[str]:
         "budget": [budget_text(budget) if budget else "" for budget in cells["budget"]],
         "number of evaluations": [(evaluate or {}).get("times", "") for evaluate in cells["evaluate"]],
         "number of samples": [(evaluate or {}).get("samples", "") for evaluate in cells["evaluate"]],
-        # NaN where there is none, once others have one: pandas knows no other hole among texts.
-        "precision": [precision if isinstance(precision, str) else "" for precision in cells["precision"]],
+        "precision": [precision or "" for precision in cells["precision"]],
     }
     notes = []
     for name, values in shown.items():
