@@ -111,7 +111,9 @@ def torch_file(content):
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("make", [lambda bomb: torch_file({"key": bomb}), pickle.dumps, lambda bomb: torch_file([1])])
+@pytest.mark.parametrize(
+    "make", [lambda bomb: torch_file({"key": bomb}), lambda bomb: pickle.dumps(bomb, 2), lambda bomb: torch_file([1])]
+)
 def test_a_bomb_for_a_checkpoint_with_the_right_checksum_is_not_used(tmp_path, crater, make):
     unit, said = Unit(tmp_path), []
     content = make(Bomb(crater))
@@ -184,7 +186,9 @@ def test_mnists_old_pickles_are_not_run(tmp_path, crater, offline):
         MNIST().load(tmp_path)
 
 
-@pytest.mark.parametrize("content", [lambda bomb: torch_file({"fc.weight": bomb}), pickle.dumps, lambda bomb: b""])
+@pytest.mark.parametrize(
+    "content", [lambda bomb: torch_file({"fc.weight": bomb}), lambda bomb: pickle.dumps(bomb, 2), lambda bomb: b""]
+)
 def test_a_bomb_for_inceptions_weights_is_unavailable_in_one_sentence(tmp_path, crater, monkeypatch, content):
     path = tmp_path / "weights.pth"
     path.write_bytes(content(Bomb(crater)))
@@ -405,9 +409,16 @@ def test_a_damaged_manifest_is_a_failed_cell(tmp_path, words):
     assert row["status"] == "failed"
     assert row["reason"].startswith("its manifest.json is damaged: ")
     assert words in row["reason"]
+
+
+def test_a_damaged_cell_is_said_and_the_others_are_ranked(tmp_path):
+    store = study(tmp_path)
+    (bad(store) / "manifest.json").write_text('{"status": "fine"}')
     texts = reported(store)
     assert "1 cell failed" in texts["terminal"]
-    assert "good batch_size=16" in texts["leaderboard.md"]
+    for text in texts["terminal"], texts["leaderboard.md"]:
+        assert "its manifest.json is damaged: status should be" in text
+        assert "good batch_size=16" in text
 
 
 DAMAGES = {
@@ -550,11 +561,12 @@ def test_no_damage_is_a_traceback(tmp_path):
     store = study(tmp_path)
     files = {path: path.read_text() for path in sorted(tmp_path.rglob("*.json*"))}
     refused = 0
-    for seed in range(30):
+    for seed in range(20):
         choose = random.Random(seed)
         for path, text in files.items():
             path.write_text(text)
-        for path in choose.sample(sorted(files), choose.choice([1, 1, 3])):
+        chosen = choose.sample(sorted(files), choose.choice([1, 1, 3]))
+        for path in sorted({*chosen, tmp_path / "run.json"}) if seed % 2 else chosen:
             damaged = [_damaged(json.loads(line), choose) for line in files[path].splitlines()[:1]] if (
                 path.suffix == ".jsonl"
             ) else [_damaged(json.loads(files[path]), choose)]  # fmt: skip
@@ -563,7 +575,7 @@ def test_no_damage_is_a_traceback(tmp_path):
             reported(store)
         except UserError:
             refused += 1
-    assert 0 < refused < 20
+    assert 0 < refused < 15, "some are refused, others reported on"
 
 
 JSON = st.recursive(
@@ -772,7 +784,7 @@ def test_hostile_texts_are_text_on_a_terminal(hostile):
 
 def test_hostile_texts_are_text_in_pictures(tmp_path):
     records = Records(tmp_path)
-    for position, text in enumerate(HOSTILE):
+    for position, text in enumerate(HOSTILE[3:8]):
         curve = {step: {"fcd": 5 + position + 40 / step} for step in (20, 100)}
         params, symbols = {text: text, "size": position}, {text: text}
         records.cell(
