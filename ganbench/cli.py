@@ -133,7 +133,7 @@ def _run(plan: Plan, source: Source, store: Store, options: Options, console: Co
     report.terminal(tables, console)
     click.echo(f"{_counts(outcome)}; {outcome.trained} trained now; records in {store.root}")
     for cell, manifest in outcome.failures:
-        reason = manifest.get("reason") or "not trained"
+        reason = on_one_line(manifest.get("reason") or "not trained")
         click.echo(f"  {cell.variant} on {cell.dataset}, seed {cell.seed}: {manifest['status']}: {reason}", err=True)
         if manifest["status"] != "planned":
             click.echo(f"    log: {store.cell(cell.directory).log}", err=True)

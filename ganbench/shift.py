@@ -163,7 +163,7 @@ def _close(running: _Running, code: int | None, minutes: float | None = None) ->
     if _out_of_memory_kills() > running.out_of_memory:
         unit.end("oom", "the system killed its process for lack of memory")
         return "oom"
-    unit.end("failed", "its process was killed from outside (SIGKILL); see log.txt", cause="lost")
+    unit.end("interrupted", "its process was killed from outside (SIGKILL)")
     return "lost"
 
 

@@ -260,13 +260,13 @@ class Unit:
         """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one."""
         try:
             lines = (self.directory / "events.jsonl").read_text().splitlines()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return []
         records = []
         for line in lines:
             try:
                 records.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
         return records
 

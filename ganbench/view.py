@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from ganbench.errors import on_one_line
 from ganbench.plan import Cell
 from ganbench.store import Record
 
@@ -62,7 +63,7 @@ class RunView(AbstractContextManager["RunView"]):
         self._progress.stop()
 
     def note(self, message: str) -> None:
-        self.console.print(escape(message), highlight=False, soft_wrap=True)
+        self.console.print(escape(on_one_line(message)), highlight=False, soft_wrap=True)
 
     def started(self, total: int, done: int) -> None:
         self._total, self._finished, self._needless = total, done, done
@@ -80,7 +81,8 @@ class RunView(AbstractContextManager["RunView"]):
                 self._bars[name] = self._progress.add_task(escape(name.rpartition("-")[0]), total=1.0, facts="")
             spent = progress.get("spent", 0.0)
             share += spent
-            updates = f"update {progress['updates']:,}  " if "updates" in progress else progress.get("doing", "")
+            doing = on_one_line(progress.get("doing", ""))
+            updates = f"update {progress['updates']:,}  " if "updates" in progress else doing
             facts = updates + scores(progress.get("metrics", {}))
             self._progress.update(self._bars[name], completed=spent, facts=facts)
         if self._overall is not None:

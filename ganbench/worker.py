@@ -228,8 +228,9 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
     data, evaluator, game = _open(unit, task, list(task["metrics"]))
     code = unit.manifest["code"]
     kept = checkpoints.load(unit, task["device"], say=lambda message: say(unit, message))
-    if kept and (kept["key"], kept["code"]) != (task["key"], code):
-        say(unit, f"starting anew: the checkpoint is that of other code ({changed(kept['code'], code)})")
+    if kept and (kept.get("key"), kept.get("code")) != (task["key"], code):
+        what = changed(kept.get("code", {}), code) or "another version of ganbench"
+        say(unit, f"starting anew: the checkpoint is that of other code ({what})")
         kept = None
     history: Record = json.loads(kept["history"]) if kept else copy.deepcopy(_NOTHING_YET)
     evaluations: list[Record] = history["evaluations"]
