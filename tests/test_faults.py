@@ -25,9 +25,11 @@ import numpy as np
 from ganbench.api import Dataset, DataSpec, Metric, Split, hookimpl
 from ganbench_gans.mlp_gan import MLPGAN
 
+NAMES = ("hangs", "segfault", "no-memory", "gpu-oom", "exits", "dies", "raises", "nan", "backwards", "meddles", "slow")
+
 @hookimpl
 def register_variants(register):
-    for name in ("hangs", "segfault", "no-memory", "exits", "backwards", "meddles", "raises", "slow"):
+    for name in NAMES:
         register(name, f"ganbench_faulty:{name.title().replace('-', '')}")
 
 @hookimpl
@@ -63,6 +65,10 @@ def fill(value):
     resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + 2**28, resource.RLIM_INFINITY))
     return torch.zeros(2**31)
 
+def out_of_memory(value):
+    import torch
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB")
+
 def turn_back(value):
     import datetime
     ticks = iter(range(10**9, 0, -1000))
@@ -88,6 +94,9 @@ Exits = spoiled(lambda value: exit(3))
 Backwards = spoiled(turn_back)
 Meddles = spoiled(meddle)
 Raises = spoiled(lambda value: 1 / 0)
+Nan = spoiled(lambda value: value * float("nan"))
+Dies = spoiled(lambda value: os._exit(7))
+GpuOom = spoiled(out_of_memory)
 
 class Slow(MLPGAN):
     """A game of slow turns."""
@@ -124,6 +133,8 @@ class BadMetric(Metric):
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the distribution ``faulty`` is installed, and a broken one beside it."""
+    install(tmp_path / "site", "broken", "import no_such_module")
     return install(tmp_path / "site", "faulty", FAULTY)
 
 
@@ -159,13 +170,21 @@ LONG = MINI.replace("generator_updates = 4", "generator_updates = 60").replace("
 
 
 def test_each_fault_of_a_variant_has_its_status_and_the_workers_go_on(faulty, toml, results) -> None:
-    names = ["mlp-gan", "segfault", "no-memory", "exits", "backwards", "meddles"]
-    path = toml(LONG, ('["mlp-gan"]', json.dumps(names)))
+    good = ["mlp-gan", "backwards", "meddles"]
+    bad = ["raises", "nan", "exits", "dies", "segfault", "no-memory", "gpu-oom"]
+    path = toml(LONG, ('["mlp-gan"]', json.dumps([*good, *bad])))
     outcome = ganbench(faulty, "run", path, "--results", results, "--jobs", 1)
     assert outcome.returncode == 1, outcome.stderr
     units = cells(results)
     found = {name: (unit.status, unit.manifest["reason"]) for name, unit in units.items()}
-    assert found.pop("mlp-gan") == found.pop("backwards") == found.pop("meddles") == ("done", "")
+    tables = Store(results / "mini").tables()
+    assert sorted(tables.cells["status"]) == sorted(status for status, _ in found.values())
+    assert [found.pop(name) for name in good] == [("done", "")] * 3
+    assert found["raises"] == ("failed", "ZeroDivisionError: division by zero")
+    assert "Traceback" in units["raises"].log.read_text()
+    assert found["nan"] == ("diverged", "the cost of the discriminator is not finite at its turn 30")
+    assert found["dies"] == ("failed", "its process ended with exit code 7 before it was done; see log.txt")
+    assert found["gpu-oom"] == ("oom", "CUDA out of memory. Tried to allocate 80 GiB")
     assert found["segfault"] == ("failed", "its process was killed by SIGSEGV; see log.txt")
     assert found["exits"] == ("failed", "SystemExit: 3")
     assert found["no-memory"][0] == "oom"
@@ -176,19 +195,40 @@ def test_each_fault_of_a_variant_has_its_status_and_the_workers_go_on(faulty, to
         assert units[name].manifest["attempt"] == 1
         assert f"{name} on digits, seed 0: {found[name][0]}" in outcome.stderr
     # What lacked memory, or was not ended by its own error, can go on; what raised would raise again.
-    assert {name for name in found if units[name].checkpoints()} == {"no-memory", "segfault"}
+    assert {name for name in found if units[name].checkpoints()} == {"no-memory", "gpu-oom", "segfault", "dies"}
     # What one of them changed in its process is not what the others were trained with.
-    same = [[event["metrics"] for event in units[name].events()] for name in ("mlp-gan", "backwards", "meddles")]
+    same = [[event["metrics"] for event in units[name].events()] for name in good]
     assert same[0] == same[1] == same[2]
 
-    retried = ganbench(faulty, "run", path, "--results", results, "--retry", "oom")
+    retried = ganbench(faulty, "run", path, "--results", results, "--retry", "oom", "--only", "no-memory")
     assert retried.returncode == 1
+    assert "1 trained now" in retried.stdout
     assert units["no-memory"].manifest["attempt"] == 2
     assert units["exits"].manifest["attempt"] == 1
     assert "going on after round 20" in units["no-memory"].log.read_text()
 
 
-def test_what_hangs_is_stopped_after_its_timeout_and_goes_on_with_a_longer_one(faulty, toml, results) -> None:
+def test_a_broken_plugin_beside_a_run_is_listed_and_changes_no_number(faulty, toml, tmp_path) -> None:
+    listed = ganbench(faulty, "plugins")
+    assert listed.returncode == 0
+    assert "faulty 1.2" in listed.stdout
+    assert "no_such_module" in listed.stdout
+    assert ganbench(faulty, "run", toml(), "--results", tmp_path / "with").returncode == 0
+    assert ganbench(dict(os.environ), "run", toml(), "--results", tmp_path / "without").returncode == 0
+    assert scores(tmp_path / "with") == scores(tmp_path / "without")
+
+
+def test_fail_fast_stops_at_the_first_failure(faulty, toml, results) -> None:
+    path = toml(LONG, ("mlp-gan", "raises"), ("seeds = 1", "seeds = 6"))
+    outcome = ganbench(faulty, "run", path, "--results", results, "--fail-fast", "--jobs", 1)
+    assert outcome.returncode == 1
+    assert [unit.status for unit in Store(results / "mini").cells()].count("failed") == 1
+
+
+def test_what_hangs_is_stopped_after_its_timeout_and_goes_on_with_a_longer_one(
+    faulty, toml, results, tmp_path
+) -> None:
+    (tmp_path / "site" / "sitecustomize.py").write_text("import ganbench.executors as e\ne._GRACE = 1.0\n")
     path = toml(LONG, ("mlp-gan", "hangs"), ("seeds = 1", "seeds = 1\ntimeout = { minutes = 0.2 }"))
     outcome = ganbench(faulty, "run", path, "--results", results)
     assert outcome.returncode == 1

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,138 +199,6 @@ def test_a_cell_can_be_run_by_hand_from_its_directory(toml: Toml, results: Path,
     wrong = subprocess.run([*command[:-1], str(tmp_path)], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert "it is not the directory of a cell" in wrong.stderr
-
-
-# --- cells that go wrong: variants of a third party, installed as a distribution of its own ---------------------------
-
-ACME = '''
-import os, signal, sys
-from ganbench.api import hookimpl
-from ganbench_gans.mlp_gan import MLPGAN
-
-@hookimpl
-def register_variants(register):
-    for name in ("raises", "nan", "exits", "killed", "gpu-oom", "host-oom", "slow"):
-        register(name, f"ganbench_acme:{name.title().replace('-', '')}")
-
-def spoiled(spoil):
-    class Spoiled(MLPGAN):
-        """A game that goes wrong in its third turn."""
-        def game(self, data, params):
-            game = super().game(data, params)
-            critic, turns = game.players[0], []
-            original = critic.cost
-            def cost(batch):
-                turns.append(1)
-                value = original(batch)
-                return spoil(value) if len(turns) == 3 else value
-            critic.cost = cost
-            return game
-    return Spoiled
-
-def fail(error):
-    raise error
-
-def out_of_memory(value):
-    import torch
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB")
-
-Raises = spoiled(lambda value: fail(RuntimeError("the moon is full")))
-Nan = spoiled(lambda value: value * float("nan"))
-Exits = spoiled(lambda value: os._exit(7))
-Killed = spoiled(lambda value: os.kill(os.getpid(), signal.SIGSEGV) or value)
-GpuOom = spoiled(out_of_memory)
-HostOom = spoiled(lambda value: fail(MemoryError()))
-Slow = spoiled(lambda value: __import__("time").sleep(60) or value)
-'''
-
-
-@pytest.fixture
-def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """An environment in which the distribution ``acme`` is installed, and a broken one beside it."""
-    install(tmp_path / "site", "broken", "import no_such_module")
-    return install(tmp_path / "site", "acme", ACME)
-
-
-def test_what_goes_wrong_in_a_cell_is_recorded_and_the_others_go_on(
-    acme: dict[str, str], toml: Toml, results: Path
-) -> None:
-    names = ["raises", "nan", "exits", "killed", "gpu-oom", "host-oom"]
-    variants = json.dumps(["mlp-gan", *names])
-    path = toml(MINI, ('["mlp-gan"]', variants))
-    outcome = ganbench(acme, "run", path, "--results", results)
-    assert outcome.returncode == 1, outcome.stderr
-    units = {unit.task["variant"]: unit for unit in Store(results / "mini").cells()}
-    found = {name: (unit.status, unit.manifest["reason"]) for name, unit in units.items()}
-    assert found["mlp-gan"] == ("done", "")
-    assert found["raises"] == ("failed", "RuntimeError: the moon is full")
-    assert "the moon is full" in units["raises"].log.read_text()
-    assert "Traceback" in units["raises"].log.read_text()
-    assert found["nan"] == ("diverged", "the cost of the discriminator is not finite at its turn 3")
-    assert found["exits"][0] == "failed"
-    assert "exit code 7" in found["exits"][1]
-    assert found["killed"][0] == "failed"
-    assert "SIGSEGV" in found["killed"][1]
-    assert found["gpu-oom"] == ("oom", "CUDA out of memory. Tried to allocate 80 GiB")
-    assert found["host-oom"] == ("oom", "out of memory")
-    for name in names:
-        assert f"{name} on digits, seed 0: {found[name][0]}" in outcome.stderr
-    tables = Store(results / "mini").tables()
-    assert sorted(tables.cells["status"]) == sorted(status for status, _ in found.values())
-
-    again = ganbench(acme, "run", path, "--results", results)
-    assert again.returncode == 1
-    assert "0 trained now" in again.stdout
-    retried = ganbench(acme, "run", path, "--results", results, "--retry", "failed", "--only", "raises")
-    assert "1 trained now" in retried.stdout
-    assert units["raises"].manifest["attempt"] == 2
-
-    listed = ganbench(acme, "plugins")
-    assert listed.returncode == 0
-    assert "acme 1.2" in listed.stdout
-    assert "no_such_module" in listed.stdout
-
-
-def test_a_broken_plugin_beside_a_run_changes_no_number(acme: dict[str, str], toml: Toml, tmp_path: Path) -> None:
-    assert ganbench(acme, "run", toml(), "--results", tmp_path / "with").returncode == 0
-    assert ganbench(dict(os.environ), "run", toml(), "--results", tmp_path / "without").returncode == 0
-    assert numbers(tmp_path / "with") == numbers(tmp_path / "without")
-
-
-def test_fail_fast_stops_at_the_first_failure(acme: dict[str, str], toml: Toml, results: Path) -> None:
-    path = toml(MINI, ('["mlp-gan"]', '["raises"]'), ("seeds = 1", "seeds = 6"))
-    outcome = ganbench(acme, "run", path, "--results", results, "--fail-fast", "--jobs", "1")
-    assert outcome.returncode == 1
-    assert len([m for m in manifests(results).values() if m["status"] == "failed"]) == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_says_so_and_goes_on_when_run_again(
-    number: signal.Signals, acme: dict[str, str], toml: Toml, results: Path
-) -> None:
-    path = toml(MINI, ('["mlp-gan"]', '["slow"]'))
-    command = [sys.executable, "-m", "ganbench.cli", "run", str(path), "--results", str(results)]
-    process = subprocess.Popen(
-        command,
-        env=acme,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Whoever runs the tests in the background has them ignore SIGINT, which children inherit.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and "running" not in [m["status"] for m in manifests(results).values()]:
-        time.sleep(0.1)
-    time.sleep(1)
-    process.send_signal(number)
-    output, errors = process.communicate(timeout=30)
-    assert process.returncode == (130 if number == signal.SIGINT else 143), errors
-    assert "goes on from there" in output
-    (unit,) = Store(results / "mini").cells()
-    assert unit.status == "interrupted"
-    planned = ganbench(acme, "plan", path, "--results", results)
-    assert "1 cells, 1 to train (1 interrupted)" in planned.stdout
 
 
 def test_a_torn_last_line_of_events_is_not_read(tmp_path: Path) -> None:

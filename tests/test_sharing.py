@@ -19,10 +19,15 @@ from ganbench.store import Store, Unit
 COMMAND = [sys.executable, "-m", "ganbench.cli", "run"]
 
 
-def started(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+def started(*arguments: object) -> subprocess.Popen[str]:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals)
+
+
+def heed_signals() -> None:
+    """Whoever runs the tests in the background has them ignore signals, which children inherit."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def until(what, seconds: float = 60) -> None:
@@ -95,7 +100,8 @@ LONG = MINI.replace("generator_updates = 4", "generator_updates = 100000").repla
     ids=lambda value: str(value),
 )
 def test_a_signal_makes_running_cells_stop_with_a_checkpoint(number, code, toml, tmp_path) -> None:
-    run = started(toml(LONG), "--results", tmp_path, "--jobs", 2)
+    path = toml(LONG)
+    run = started(path, "--results", tmp_path, "--jobs", 2)
     until(lambda: [unit for unit in units(tmp_path) if unit.progress().get("updates")])
     run.send_signal(number)
     began = time.monotonic()
@@ -106,8 +112,11 @@ def test_a_signal_makes_running_cells_stop_with_a_checkpoint(number, code, toml,
     assert {unit.status for unit in cells} <= {"interrupted"}
     assert any(unit.checkpoints() for unit in cells)
     if number != signal.SIGHUP:  # whose terminal is gone
-        assert "stopped: 2 interrupted; what was done is kept" in stdout
+        assert "stopped: 2 interrupted; what was done is kept, and `ganbench run" in stdout
+        assert "goes on from there" in stdout
     assert not _alive(cells)
+    planned = subprocess.run([*COMMAND[:-1], "plan", path, "--results", tmp_path], capture_output=True, text=True)
+    assert "2 cells, 2 to train (2 interrupted)" in planned.stdout
 
 
 def test_a_second_signal_ends_the_run_at_once(toml, tmp_path) -> None:
@@ -131,6 +140,7 @@ def test_the_terminals_ctrl_c_reaches_each_worker_once(toml, tmp_path) -> None:
     path = toml(LONG)
     pid, terminal = pty.fork()
     if pid == 0:
+        heed_signals()
         os.execv(sys.executable, [*COMMAND, str(path), "--results", str(tmp_path)])
     os.set_blocking(terminal, False)
     shown = bytearray()
