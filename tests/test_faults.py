@@ -225,9 +225,7 @@ def test_fail_fast_stops_at_the_first_failure(faulty, toml, results) -> None:
     assert [unit.status for unit in Store(results / "mini").cells()].count("failed") == 1
 
 
-def test_what_hangs_is_stopped_after_its_timeout_and_goes_on_with_a_longer_one(
-    faulty, toml, results, tmp_path
-) -> None:
+def test_what_hangs_is_stopped_after_its_timeout_and_goes_on_with_a_longer_one(faulty, toml, results, tmp_path) -> None:
     (tmp_path / "site" / "sitecustomize.py").write_text("import ganbench.executors as e\ne._GRACE = 1.0\n")
     path = toml(LONG, ("mlp-gan", "hangs"), ("seeds = 1", "seeds = 1\ntimeout = { minutes = 0.2 }"))
     outcome = ganbench(faulty, "run", path, "--results", results)
