@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ganbench.contracts import Executor
 from ganbench.environment import cores
+from ganbench.errors import UserError
 from ganbench.store import Unit
 
 _GRACE = 10.0  # seconds between asking a worker to stop and killing it
@@ -136,7 +137,12 @@ class ProcessExecutor(Executor):
 
 
 def context() -> ForkServerContext | SpawnContext:
-    """Where processes with torch come from: forked, where that can be, from one server that has imported it once."""
+    """Where processes with torch come from: forked, where that can be, from one server that has imported it once.
+
+    Raises `UserError` in such a process that is just importing its main script, which then has no guard.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UserError('workers import the script that runs ganbench: put its code below `if __name__ == "__main__":`')
     # Threads that wait for each other without spinning: ten times faster when cores are shared with other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "forkserver" not in multiprocessing.get_all_start_methods():

@@ -169,6 +169,15 @@ def test_the_terminals_ctrl_c_reaches_each_worker_once(toml, tmp_path) -> None:
     assert any(unit.status == "interrupted" and unit.checkpoints() for unit in units(tmp_path))
 
 
+def test_a_script_without_a_guard_is_told_so_and_does_not_wait_for_itself(toml, tmp_path) -> None:
+    script = tmp_path / "study.py"
+    arguments = ["run", str(toml()), "--results", str(tmp_path)]
+    script.write_text(f"from ganbench.cli import main\nmain({arguments})\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=90)
+    assert done.returncode == 1
+    assert 'put its code below `if __name__ == "__main__":`' in done.stderr
+
+
 def test_workers_are_dealt_out_over_the_gpus(monkeypatch) -> None:
     from ganbench import executors
 
