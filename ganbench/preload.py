@@ -2,6 +2,7 @@
 
 import torch._dynamo  # noqa: F401  (every optimiser imports it when it is first used: three seconds)
 
+import ganbench.counters
 import ganbench.evaluate
 import ganbench.train
 import ganbench.worker  # noqa: F401

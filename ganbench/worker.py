@@ -77,7 +77,7 @@ def _work(unit: Unit, task: Record, stop: Callable[[], bool], examine: Callable[
     facts: Record = {}
     status: Status
     try:
-        facts = _train(unit, task, stop) if task["unit"] == "cell" else _reference(unit, task)
+        facts = _train(unit, task, stop, started) if task["unit"] == "cell" else _reference(unit, task)
         status, reason = "done", ""
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped before it was done"
@@ -93,7 +93,7 @@ def _work(unit: Unit, task: Record, stop: Callable[[], bool], examine: Callable[
         examine(error)
         if status != "oom":
             unit.clear_checkpoints()  # the same would happen again; what was killed or lacked memory goes on from them
-    seconds = {**facts.pop("seconds", {}), "total": time.perf_counter() - started}
+    seconds = {"total": time.perf_counter() - started, **facts.pop("seconds", {})}
     unit.end(status, reason, **facts, seconds=seconds)
     if status == "done":
         unit.clear_checkpoints()
@@ -187,13 +187,12 @@ def _kept_evaluator(unit: Unit, task: Record, data: Prepared, metrics: list[str]
     return kept
 
 
-def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evaluator, Game]:
-    """What a cell is made of: its data, the evaluator for `metrics`, and its game at the start."""
+def _open(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> tuple[Evaluator, Game]:
+    """What a cell is made of besides its data: the evaluator for `metrics`, and its game at the start."""
     import torch
 
     from ganbench import randomness
 
-    data = _prepare(unit, task)
     if data.fingerprint != task["fingerprint"]:
         raise DatasetError(f"{task['dataset']} changed since the run was planned; `ganbench run` again plans anew")
     evaluator = _kept_evaluator(unit, task, data, metrics)
@@ -209,23 +208,27 @@ def _open(unit: Unit, task: Record, metrics: list[str]) -> tuple[Prepared, Evalu
     with torch.device(task["device"]):
         randomness.seed(task["seed"])
         game = variant.game(data.spec, variant.Params.resolve(task["params"]))
-    return data, evaluator, game
+    return evaluator, game
 
 
 _NOTHING_YET: Record = {"evaluations": [], "chosen": None, "seconds": 0.0, "checkpoint_seconds": 0.0}
 
 
-def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
+def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float) -> Record:
     """Play the game, evaluating as planned; then score the chosen snapshot on fresh samples."""
     from ganbench import checkpoints
     from ganbench.batches import Batches
+    from ganbench.counters import Counters, flops_of
     from ganbench.environment import environment
     from ganbench.evaluate import load_snapshot, sample_sheet, save_snapshot
     from ganbench.train import Budget, Moment, State, evaluating, play
 
     seed, rank = task["seed"], task["rank"]
     times, samples = task["evaluate"]["times"], task["evaluate"]["samples"]
-    data, evaluator, game = _open(unit, task, list(task["metrics"]))
+    counters = Counters(task["device"], started)
+    with counters.opening():
+        data = _prepare(unit, task)
+    evaluator, game = _open(unit, task, data, list(task["metrics"]))
     code = unit.manifest["code"]
     kept = checkpoints.load(unit, task["device"], say=lambda message: say(unit, message))
     if kept and (kept.get("key"), kept.get("code")) != (task["key"], code):
@@ -239,6 +242,7 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
     checkpoint_seconds: float = history["checkpoint_seconds"]
     unit.keep_events([{"event": "evaluation", **evaluation} for evaluation in evaluations])
     if kept:
+        counters.earlier = history.get("counters")
         say(unit, f"going on after round {kept['game']['moment']['rounds']:,}")
 
     def evaluate(moment: Moment) -> None:
@@ -271,15 +275,18 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
             "chosen": chosen,
             "seconds": evaluate_seconds,
             "checkpoint_seconds": checkpoint_seconds,
+            "counters": counters.so_far(),
         }
         content = {"key": task["key"], "code": code, "history": json.dumps(progress), "game": state}
         checkpoints.save(unit, content, state["moment"]["rounds"])
         checkpoint_seconds += time.perf_counter() - started
 
+    with counters.opening():
+        batches = Batches(data.split(task["train_on"]), game.batch_size, device=task["device"], seed=seed)
     with _interruption.later():
         last = play(
             game,
-            Batches(data.split(task["train_on"]), game.batch_size, device=task["device"], seed=seed),
+            batches,
             Budget(**task["budget"]),
             evaluations=times,
             evaluate=evaluate,
@@ -295,6 +302,7 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
     with evaluating(game):
         again = evaluator.score_game(game, samples, seed, fresh=True)
     evaluate_seconds += time.perf_counter() - started
+    spent = {"train": last.seconds, "evaluate": evaluate_seconds, "checkpoint": checkpoint_seconds}
     return {
         "generator_updates": last.generator_updates,
         "rounds": last.rounds,
@@ -304,12 +312,12 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool]) -> Record:
         "parameters": {player.name: sum(p.numel() for p in player.parameters()) for player in game.players},
         "best": {**chosen, "selected_at": chosen["metrics"], "metrics": again},
         "last": evaluations[-1],
-        "seconds": {"train": last.seconds, "evaluate": evaluate_seconds, "checkpoint": checkpoint_seconds},
         "metric_versions": task["metrics"],
         "unavailable": evaluator.unavailable,
         "extractors": evaluator.hashes,
         "files": {path.name: sha256(path) for path in (unit.snapshot("best"), unit.snapshot("last"))},
         "environment": environment(task["device"]),
+        **counters.facts(flops_of(task["variant_id"], json.dumps(task["params"]), data.spec), last, spent),
     }
 
 
@@ -336,7 +344,7 @@ def _rescore(unit: Unit, task: Record) -> int:
     best, last = manifest["best"], manifest["last"]
     samples, seed = task["evaluate"]["samples"], task["seed"]
     try:
-        _, evaluator, game = _open(unit, task, lacking(manifest, task["metrics"]))
+        evaluator, game = _open(unit, task, _prepare(unit, task), lacking(manifest, task["metrics"]))
         for final, snapshot, fresh in ((best, unit.snapshot("best"), True), (last, unit.snapshot("last"), False)):
             load_snapshot(game, snapshot)
             with evaluating(game):
