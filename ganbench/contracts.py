@@ -230,7 +230,8 @@ class Tables(NamedTuple):
     run's), ``evaluate`` (``{"times", "samples"}``), ``precision`` (each of these None where there is no record of it),
     ``generator_updates, images, epochs, seconds, train_seconds, evaluate_seconds``, ``conditional`` (bool: whether it
     generates by class, so that its sample sheets have a row per class; false until it is done), ``code`` (dict file ->
-    hash: what it was trained by), ``unavailable`` (dict metric -> reason), ``directory`` (Path).
+    hash: what it was trained by), ``unavailable`` (dict metric -> reason), ``speed`` (dict: what was counted of it, as
+    docs/report.md says; empty in older records), ``directory`` (Path).
 
     `scores`: ``key, variant, dataset, seed, point, generator_updates, images, epochs, seconds, metric, value``, where
     `point` is ``curve`` (each evaluation during training), ``best`` (the chosen snapshot, scored again on fresh

@@ -42,6 +42,7 @@ Metric = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$")]
 DatasetName = Annotated[str, Field(min_length=1, max_length=5000)]
 Count = Annotated[int, Field(ge=0, le=_LARGEST)]
 Amount = Annotated[float, Field(ge=0, le=_LARGEST)]
+Number = Annotated[float, Field(ge=0, le=_LARGEST_SCORE)]
 Score = Annotated[float, AllowInfNan(True), AfterValidator(_score)]
 Scalar = Annotated[Any, AfterValidator(_scalar)]
 Kind = Literal["cell", "reference"]
@@ -153,6 +154,24 @@ class Seconds(_Record):
     evaluate: Amount | None = None
 
 
+class Speed(_Record):
+    """What `ganbench.counters` counted of a cell."""
+
+    machine: Text = ""
+    images_per_second: Number | None = None
+    updates_per_second: Number | None = None
+    flops_per_round: Number | None = None
+    flops_per_image: Number | None = None
+    flops_per_second: Number | None = None
+    train_share: Number | None = None
+    evaluate_share: Number | None = None
+    checkpoint_share: Number | None = None
+    data_share: Number | None = None
+    rest_share: Number | None = None
+    host_bytes: Number | None = None
+    device_bytes: Number | None = None
+
+
 class _Manifest(_Record):
     status: Status
     reason: Text | None = None
@@ -173,6 +192,7 @@ class CellManifest(_Manifest):
     images: Count | None = None
     epochs: Amount | None = None
     conditional: bool = False
+    speed: Speed | None = None
     best: Event | None = None
     last: Event | None = None
     last_evaluation: Event | None = None

@@ -43,6 +43,7 @@ _CELLS = [
     "conditional",
     "code",
     "unavailable",
+    "speed",
     "directory",
 ]
 _SCORES = [
@@ -199,6 +200,7 @@ def _cell(
         "conditional": bool(manifest.get("conditional", False)),
         "code": manifest.get("code", {}),
         "unavailable": manifest.get("unavailable", {}),
+        "speed": manifest.get("speed") or {},
         "directory": unit.directory,
     }
     rows = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
-from ganbench.report import files, roadmap
+from ganbench.report import files, roadmap, speed
 from ganbench.report.axes import AXES
 from ganbench.report.leaderboard import leaderboards
 from ganbench.report.statistics import Interval, interval
@@ -32,9 +32,11 @@ def write(tables: Tables, folder: Path, *, pictures: bool = True, x: str | None 
         folder / "results.parquet": files.parquet(tables),
         **{folder / name: text.encode() for name, text in roadmap.files(tables).items()},
     }
+    if costs := speed.csv(tables):
+        contents[folder / "speed.csv"] = costs.encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in {folder / name for name in roadmap.FILES} - set(contents):
+        for path in {folder / name for name in (*roadmap.FILES, "speed.csv")} - set(contents):
             path.unlink(missing_ok=True)
         written = []
         for path, content in contents.items():

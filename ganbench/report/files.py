@@ -8,6 +8,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from ganbench.contracts import Tables
+from ganbench.report import speed
 from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures, score
 from ganbench.report.configurations import canonical, labelled
 from ganbench.report.leaderboard import POINTS, leaderboards, ranking
@@ -39,6 +40,10 @@ def markdown(tables: Tables) -> str:
         parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), _table(board)]
         parts.append("\n".join(f"- {for_markdown(note)}" for note in board.notes))
     parts.append(for_markdown(LEGEND) if shown else "No cells were planned.")
+    if costs := speed.boards(tables):
+        for board in costs:
+            parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), _table(board)]
+        parts.append(for_markdown(speed.LEGEND))
     if failed := failures(tables):
         parts += [f"## {failed[0]}", "\n".join(f"- {for_markdown(line)}" for line in failed[1:])]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -57,7 +62,9 @@ def _table(board: Board) -> str:
 
 def parquet(tables: Tables) -> bytes:
     """Every score in long form beside the facts of its cell; a cell without scores keeps one row, without a metric."""
-    cells = labelled(tables.cells).drop(columns=["config", "settings", "generator_updates", "images", "epochs"])
+    cells = labelled(tables.cells).drop(
+        columns=["config", "settings", "speed", "generator_updates", "images", "epochs"]
+    )
     cells = cells.rename(columns={"seconds": "cell_seconds"})
     for column in ("params", "symbols", "labels", "overrides", "budget", "evaluate", "code", "unavailable"):
         cells[column] = pd.Series([canonical(value) for value in cells[column]], index=cells.index, dtype=object)
