@@ -145,15 +145,16 @@ def test_a_peak_of_host_memory_is_that_of_one_cell():
 
 
 def recorded(unit: Unit):
-    events = [{key: event[key] for key in ("generator_updates", "costs", "metrics")} for event in unit.events()]
-    return events, unit.manifest["best"]["metrics"], [unit.snapshot(which).read_bytes() for which in ("best", "last")]
+    events = [{key: event[key] for key in ("generator_updates", "costs")} for event in unit.events()]
+    return events, [unit.snapshot(which).read_bytes() for which in ("best", "last")]
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, data_root):
-    """A results folder of one done cell."""
+    """A results folder of one done cell, of images without labels: no classifier needs to be trained for it."""
     folder = tmp_path_factory.mktemp("done")
-    text = MINI.replace('["mlp-gan"]', '["dcgan"]').replace("= 4 }", "= 40 }")
+    np.savez(folder / "plain.npz", x_train=np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8))
+    text = MINI.replace("mlp-gan", "dcgan").replace("= 4 }", "= 40 }").replace("digits", f"npz:{folder}/plain.npz")
     (folder / "bench.toml").write_text(text)
     ended = ganbench({**os.environ, "GANBENCH_DATA": str(data_root)}, "run", folder / "bench.toml", "--results", folder)
     assert ended.returncode == 0, ended.stderr
@@ -186,7 +187,7 @@ def test_counters_are_recorded_and_reported_and_change_no_number(mini, monkeypat
     assert speed["device_bytes"] is None
 
     text = (mini.root / "leaderboard.md").read_text()
-    assert "## digits: speed" in text
+    assert ": speed\n" in text
     assert speed["machine"] in text
     table = pd.read_csv(mini.root / "speed.csv")
     assert table.loc[0, "images_per_second"] == speed["images_per_second"]
