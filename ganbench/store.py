@@ -29,7 +29,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -227,7 +227,8 @@ class Unit:
     def end(self, status: Status, reason: str, **facts: Any) -> None:
         """Write down how an attempt ended. What is not done keeps its last evaluation in the manifest."""
         if status != "done":
-            facts["last_evaluation"] = next(reversed(self.events()), None)
+            with suppress(ValueError, RecursionError):
+                facts["last_evaluation"] = next(reversed(self.events()), None)
         self.update(**facts, status=status, reason=reason, finished=now())
         self.progress({})
 
@@ -257,16 +258,19 @@ class Unit:
             write_atomically(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
 
     def events(self) -> list[Record]:
-        """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one."""
+        """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one.
+
+        Raises `ValueError` or `RecursionError` when the file is nothing that was ever written here.
+        """
         try:
             lines = (self.directory / "events.jsonl").read_text().splitlines()
-        except (OSError, UnicodeDecodeError):
+        except OSError:
             return []
         records = []
         for line in lines:
             try:
                 records.append(json.loads(line))
-            except (ValueError, RecursionError):
+            except ValueError:
                 break
         return records
 
