@@ -6,25 +6,25 @@ Keys that are not named here may hold anything: newer versions write more. Score
 from __future__ import annotations
 
 import math
-import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError, core_schema
 
 from ganbench.store import Status
 
 _LARGEST = 2**53  # the largest number up to which every integer is a float too
 _LARGEST_SCORE = 1e150  # its square, and so its variance over seeds, is a number still
-
-
-def _scalar(value: object) -> object:
-    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
-        return value
-    # JSON can name halves of characters, which no file can hold.
-    if isinstance(value, str) and value.encode(errors="ignore").decode() == value:
-        return value
-    raise PydanticCustomError("scalar", "Input should be a finite number, a text, or true or false")
 
 
 def _score(value: float) -> float:
@@ -33,7 +33,23 @@ def _score(value: float) -> float:
     return value
 
 
-#: With a limit, because only then pydantic refuses halves of characters, as `_scalar` does.
+class _Scalar:
+    """What a parameter can be. In pydantic's own terms, since a function of ours would be called for each of them."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        members = [
+            # JSON can name halves of characters, which no file can hold; only with a limit are they refused.
+            core_schema.str_schema(max_length=2**28, strict=True),
+            core_schema.float_schema(allow_inf_nan=False, strict=True),  # which takes integers too
+            core_schema.bool_schema(strict=True),
+        ]
+        said = "Input should be a finite number, a text, or true or false"
+        choice = core_schema.union_schema([*members], mode="left_to_right")
+        return core_schema.custom_error_schema(choice, custom_error_type="scalar", custom_error_message=said)
+
+
+#: With a limit, because only then pydantic refuses halves of characters, as in `_Scalar`.
 Text = Annotated[str, Field(max_length=100_000)]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 #: The names of metrics stand in headings, plots and file names, so they are as plain as those that plugins register.
@@ -44,7 +60,7 @@ Count = Annotated[int, Field(ge=0, le=_LARGEST)]
 Amount = Annotated[float, Field(ge=0, le=_LARGEST)]
 Number = Annotated[float, Field(ge=0, le=_LARGEST_SCORE)]
 Score = Annotated[float, AllowInfNan(True), AfterValidator(_score)]
-Scalar = Annotated[Any, AfterValidator(_scalar)]
+Scalar = Annotated[Any, _Scalar]
 Kind = Literal["cell", "reference"]
 
 
@@ -247,6 +263,14 @@ def check_manifest(record: object, unit: Kind | None = None) -> str:
 def check_event(record: object) -> str:
     """The same of one line of ``events.jsonl``."""
     return _wrong(Event, record)
+
+
+def all_events(records: object) -> bool:
+    """Whether they are a list of which `check_event` would find nothing wrong: quicker than one by one."""
+    return _EVENTS.validator.isinstance_python(records)
+
+
+_EVENTS = TypeAdapter(list[Event])
 
 
 def _wrong(model: type[_Record], record: object) -> str:

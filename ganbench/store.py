@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import BaseFileLock, FileLock, Timeout
+from pydantic_core import from_json
 
 from ganbench.errors import StorageError, UserError
 
@@ -45,6 +46,8 @@ Status = Literal[
 ]  # a closed set
 FORMAT = 1
 Record = dict[str, Any]
+#: The manifest of a unit that was never started.
+PLANNED: Record = {"format": FORMAT, "status": "planned", "attempt": 0}
 #: Names that Windows takes for devices, whatever follows a dot.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
@@ -114,17 +117,50 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def read_json(path: Path) -> Record | None:
+def read_json(path: Path | str) -> Record | None:
     """The JSON object in `path`, or None where there is none or it is not one."""
     try:
-        content = json.loads(path.read_text())
+        with open(path, "rb", buffering=0) as file:
+            content = _parsed(file.readall())
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
 
+def read_lines(path: Path | str) -> list[Any]:
+    """What the lines of JSON in `path` say, up to the first that is none; nothing where there is no such file."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            lines = file.readall().decode().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    records = []
+    for line in lines:
+        try:
+            records.append(_parsed(line))
+        except (ValueError, RecursionError):
+            break
+    return records
+
+
+def _parsed(text: bytes | str) -> Any:
+    """As `json.loads`, in a third of the time. Raises `ValueError`."""
+    try:
+        return from_json(text)
+    except ValueError:  # what it refuses json may still take, such as halves of characters
+        return json.loads(text if isinstance(text, str) else text.decode())
+
+
 def write_json(path: Path, record: Mapping[str, Any], *, durable: bool = True) -> None:
     write_atomically(path, json.dumps(record, indent=1, allow_nan=True) + "\n", durable=durable)
+
+
+def _lines(run: Mapping[str, Any]) -> str:
+    """A run as JSON with a line per cell: with indents inside of them 100,000 cells take half a minute to write."""
+    encode = json.JSONEncoder().encode
+    cells = ",\n".join(f"{encode(name)}: {encode(cell)}" for name, cell in run["cells"].items())
+    about = json.dumps({name: value for name, value in run.items() if name != "cells"}, indent=1)
+    return f'{about[:-2]},\n "cells": {{\n{cells}\n}}\n}}\n'
 
 
 class Unit:
@@ -188,7 +224,7 @@ class Unit:
     @property
     def manifest(self) -> Record:
         """The unit's state; ``{"status": "planned"}`` before it was ever started."""
-        return read_json(self.directory / "manifest.json") or {"format": FORMAT, "status": "planned", "attempt": 0}
+        return read_json(self.directory / "manifest.json") or dict(PLANNED)
 
     @property
     def status(self) -> Status:
@@ -258,21 +294,8 @@ class Unit:
             write_atomically(self.directory / "events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
 
     def events(self) -> list[Record]:
-        """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one.
-
-        Raises `ValueError` or `RecursionError` when the file is nothing that was ever written here.
-        """
-        try:
-            lines = (self.directory / "events.jsonl").read_text().splitlines()
-        except OSError:
-            return []
-        records = []
-        for line in lines:
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
-        return records
+        """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one."""
+        return read_lines(self.directory / "events.jsonl")
 
     def progress(self, facts: Mapping[str, Any] | None = None) -> Record:
         """Read where the unit is; with `facts`, write it; with ``{}``, remove it."""
@@ -299,6 +322,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._cells = root / "cells"
 
     def make(self) -> None:
         """Make the directory. Raises `StorageError` where it cannot be written."""
@@ -318,7 +342,7 @@ class Store:
         """Write down what is asked of this folder: the outline of the run, and the benchmark file itself."""
         with _writing(self.root):
             write_atomically(self.root / "benchmark.toml", toml)
-            write_json(self.root / "run.json", {"format": FORMAT, **run})
+            write_atomically(self.root / "run.json", _lines({"format": FORMAT, **run}))
 
     def run(self) -> Record:
         """What the last run asked for. Raises `UserError` when `root` is not a results folder."""
@@ -334,11 +358,18 @@ class Store:
                 f"{self.root} names a cell {name[:60]!r}, which cannot be the name of a folder; its run.json is not "
                 "what `ganbench run` wrote"
             )
-        return Unit(self.root / "cells" / name)
+        return Unit(self._cells / name)
 
     def reference(self, dataset: str) -> Unit:
         """The unit that prepares `dataset` (data, classifier, real rows)."""
         return Unit(self.root / "references" / slug(dataset))
+
+    def made(self) -> set[str]:
+        """The names of all cells that have a directory."""
+        try:
+            return {entry.name for entry in os.scandir(self.root / "cells")}
+        except OSError:
+            return set()
 
     def cells(self) -> Iterator[Unit]:
         """Every cell there is a record of, in order of name."""

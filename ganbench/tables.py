@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import stat
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from ganbench.contracts import Tables
 from ganbench.errors import GanbenchError, UserError
-from ganbench.records import Kind, check_event, check_manifest, check_run, check_task
-from ganbench.store import read_json
+from ganbench.records import Kind, all_events, check_event, check_manifest, check_run, check_task
+from ganbench.store import read_json, read_lines
 
 if TYPE_CHECKING:
     from ganbench.store import Record, Store, Unit
@@ -59,6 +63,8 @@ _SCORES = [
     "metric",
     "value",
 ]
+_POINTS = ["curve", "best", "last"]
+_AXES = ("generator_updates", "images", "epochs", "seconds")
 _REFERENCES = ["dataset", "metric", "value", "samples", "note"]
 _DATASETS = [
     "dataset",
@@ -81,16 +87,14 @@ def build(store: Store) -> Tables:
     `UserError` where there is no run, or its record is damaged.
     """
     try:
-        run = _checked(store.root / "run.json", check_run) or store.run()
+        run = _checked(store.root, "run.json", check_run) or store.run()
     except _Damaged as damage:
         raise UserError(f"{store.root} cannot be reported on: {damage}") from None
     cells: list[dict[str, Any]] = []
-    scores: list[dict[str, Any]] = []
+    scores, once = _Scores(), _Once()
     planned: dict[str, dict[str, Any]] = run["cells"]
     for name, outline in planned.items():
-        cell, cell_scores = _cell(store, store.cell(name), outline, run)
-        cells.append(cell)
-        scores += cell_scores
+        cells.append(_cell(store, store.cell(name), once.outline(outline), run, scores, once))
     references, datasets = [], []
     wanted = {outline["dataset"]: store.reference(outline["dataset"]) for outline in planned.values()}
     for dataset, unit in sorted(wanted.items(), key=lambda item: item[1].directory):
@@ -105,7 +109,7 @@ def build(store: Store) -> Tables:
     return Tables(
         {**run, "budgets": budgets} if len(budgets) > 1 else run,
         table,
-        pd.DataFrame(scores, columns=_SCORES).astype({"value": float}),
+        scores.table(),
         pd.DataFrame(references, columns=_REFERENCES).astype({"value": float}),
         pd.DataFrame(datasets, columns=_DATASETS),
     )
@@ -115,26 +119,40 @@ class _Damaged(GanbenchError):
     """A record that cannot be relied on."""
 
 
-def _checked(path: Path, check: Callable[[Any], str], read: Callable[[Path], Any] = read_json) -> Any:
-    """What `read` makes of the file `path`; None where there is none. Raises `_Damaged` where `check` finds fault."""
+def _checked(folder: Path, name: str, check: Callable[[Any], str], read: Callable[[str], Any] = read_json) -> Any:
+    """What `read` makes of the file `name`; None where there is none. Raises `_Damaged` where `check` finds fault."""
+    path = f"{folder}{os.sep}{name}"  # a Path takes as long to make as the file to read
     try:
-        if not os.path.lexists(path):
-            return None
-        # A link could lead to what is none of a report's business, and a device never ends.
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
-            raise _Damaged(f"its {path.name} is no plain file of less than {_LARGEST >> 20} MiB")
+        about = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    # A link could lead to what is none of a report's business, and a device never ends.
+    if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST:
+        raise _Damaged(f"its {name} is no plain file of less than {_LARGEST >> 20} MiB")
+    try:
         record = read(path)
-    except (OSError, ValueError, RecursionError):
+    except OSError:
         record = None
     if wrong := check(record):
-        raise _Damaged(f"its {path.name} is damaged: {wrong}")
+        raise _Damaged(f"its {name} is damaged: {wrong}")
     return record
+
+
+def _events(path: str) -> list[Any] | None:
+    """The lines of ``events.jsonl``; None where there are whole ones, but not one of JSON."""
+    events = read_lines(path)
+    if not events:
+        with open(path, "rb") as file:
+            return None if b"\n" in file.read() else []  # of a line that was just being written
+    return events
 
 
 def _check_events(events: list[Record] | None) -> str:
     """What is wrong with the lines of ``events.jsonl``; empty when nothing is."""
     if events is None:
         return "it has no lines of JSON"
+    if all_events(events) and all(b["generator_updates"] > a["generator_updates"] for a, b in pairwise(events)):
+        return ""
     updates = -1
     for number, event in enumerate(events, 1):
         if wrong := check_event(event):
@@ -152,15 +170,22 @@ def trusted(store: Store, unit: Unit, kind: Kind) -> tuple[Record, Record, list[
     """
     task, folder = "cell.json" if kind == "cell" else "task.json", unit.directory
     try:
-        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(store.root)):
+        if _leads_out(folder, store.root):
             raise _Damaged("its directory is a link that leads out of the results folder")
         return (
-            _checked(folder / task, partial(check_task, unit=kind)) or {},
-            _checked(folder / "manifest.json", partial(check_manifest, unit=kind)) or {"status": "planned"},
-            _checked(folder / "events.jsonl", _check_events, lambda path: unit.events()) or [],
+            _checked(folder, task, partial(check_task, unit=kind)) or {},
+            _checked(folder, "manifest.json", partial(check_manifest, unit=kind)) or {"status": "planned"},
+            _checked(folder, "events.jsonl", _check_events, _events) or [],
         )
     except _Damaged as damage:
         return {}, {"status": "failed", "reason": str(damage)}, []
+
+
+def _leads_out(folder: Path, root: Path) -> bool:
+    """Whether `folder`, two levels below `root`, is really somewhere else."""
+    if not os.path.islink(folder) and not os.path.islink(folder.parent):
+        return False
+    return not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
 
 def distinct(budgets: Iterable[Budget | None]) -> list[Budget]:
@@ -173,24 +198,93 @@ def budget_text(budget: Budget) -> str:
     return f"{budget['amount']:,.10g} {budget['unit'].replace('_', ' ')}"
 
 
+class _Once:
+    """Values that are the same in many cells (the parameters of all seeds) kept once: 100,000 cells take gigabytes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, value: Any) -> Any:
+        return self._known.setdefault(repr(value), value)  # which tells 1, 1.0 and True from each other
+
+    def outline(self, outline: dict[str, Any]) -> dict[str, Any]:
+        """The outline of a cell, with what it shares with others."""
+        for name in ("params", "symbols", "labels", "overrides", "budget", "evaluate"):
+            if name in outline:
+                outline[name] = self(outline[name])
+        return outline
+
+
+class _Scores:
+    """The table of scores in the making, column by column."""
+
+    def __init__(self) -> None:
+        self._cells: list[Mapping[str, Any]] = []
+        # Of every evaluation: its cell, its point, how many scores it has, and where on each axis it is.
+        self._cell, self._point, self._count = array("l"), array("b"), array("l")
+        self._axes: dict[str, list[float]] = {axis: [] for axis in _AXES}
+        self._metrics: dict[str, int] = {}
+        self._known: dict[tuple[str, ...], array[int]] = {}  # the same for all metrics of an evaluation
+        self._metric, self._value = array("l"), array("d")
+
+    def add(self, cell: Mapping[str, Any], events: Iterable[tuple[int, Record]]) -> None:
+        """The evaluations of a cell, each with its point as an index of `_POINTS`."""
+        number = len(self._cells)
+        self._cells.append(cell)
+        for point, event in events:
+            metrics = event["metrics"]
+            if not metrics:
+                continue
+            self._cell.append(number)
+            self._point.append(point)
+            self._count.append(len(metrics))
+            for axis, positions in self._axes.items():
+                positions.append(event[axis])
+            names = tuple(metrics)
+            if names not in self._known:
+                known = self._metrics
+                self._known[names] = array("l", [known.setdefault(metric, len(known)) for metric in names])
+            self._metric.extend(self._known[names])
+            self._value.extend(metrics.values())
+
+    def table(self) -> pd.DataFrame:
+        if not self._value:
+            return pd.DataFrame([], columns=_SCORES).astype({"value": float})
+        events = np.repeat(np.arange(len(self._count)), self._count)
+        cell = np.asarray(self._cell)[events]
+        columns: dict[str, Any] = {}
+        for name in ("key", "variant", "dataset", "seed"):
+            columns[name] = pd.Series([cell[name] for cell in self._cells]).array.take(cell)
+        columns["point"] = pd.Series(_POINTS).array.take(np.asarray(self._point)[events])
+        for axis, positions in self._axes.items():
+            columns[axis] = pd.Series(positions).array.take(events)
+        columns["metric"] = pd.Series(list(self._metrics)).array.take(np.asarray(self._metric))
+        columns["value"] = np.asarray(self._value)
+        return pd.DataFrame(columns, columns=_SCORES)
+
+
 def _cell(
-    store: Store, unit: Unit, outline: dict[str, Any], run: dict[str, Any]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """One row of `cells` and the rows of `scores` of one cell. `outline` is what the plan says of it."""
+    store: Store, unit: Unit, outline: dict[str, Any], run: dict[str, Any], scores: _Scores, once: _Once
+) -> dict[str, Any]:
+    """One row of `cells`; its scores are added to `scores`. `outline` is what the plan says of the cell."""
     task, manifest, events = trusted(store, unit, "cell")
-    said = {field: task.get(field, outline.get(field, run.get(field))) for field in ("budget", "evaluate", "precision")}
+    said = {
+        field: once(task.get(field, outline.get(field, run.get(field))))
+        for field in ("budget", "evaluate", "precision")
+    }
     if outline.get("skip"):
         manifest = {"status": "skipped", "reason": outline["skip"]}
     who = {field: outline[field] for field in ("key", "variant", "dataset", "seed")}
     counters = {field: manifest.get(field) for field in ("generator_updates", "images", "epochs")}
     seconds = manifest.get("seconds", {})
-    # Before parameters knew their labels, names of configurations were made like this.
-    plain = {name: f"{outline['symbols'].get(name) or name}={value}" for name, value in outline["params"].items()}
+    if (labels := outline.get("labels")) is None:
+        # Before parameters knew their labels, names of configurations were made like this.
+        labels = {name: f"{outline['symbols'].get(name) or name}={value}" for name, value in outline["params"].items()}
     row = {
         **who,
         **counters,
         **{field: outline[field] for field in ("params", "symbols", "overrides")},
-        "labels": outline.get("labels", plain),
+        "labels": labels,
         **said,
         "status": manifest["status"],
         "reason": manifest.get("reason") or "",
@@ -198,25 +292,14 @@ def _cell(
         "train_seconds": seconds.get("train"),
         "evaluate_seconds": seconds.get("evaluate"),
         "conditional": bool(manifest.get("conditional", False)),
-        "code": manifest.get("code", {}),
-        "unavailable": manifest.get("unavailable", {}),
+        "code": once(manifest.get("code", {})),
+        "unavailable": once(manifest.get("unavailable", {})),
         "speed": manifest.get("speed") or {},
         "directory": unit.directory,
     }
-    rows = []
-    for event in events:
-        rows += _scores(who, "curve", event)
-    for point in ("best", "last"):
-        if final := manifest.get(point):
-            rows += _scores(who, point, final)
-    return row, rows
-
-
-def _scores(who: dict[str, Any], point: str, event: dict[str, Any]) -> list[dict[str, Any]]:
-    axes = {axis: event[axis] for axis in ("generator_updates", "images", "epochs", "seconds")}
-    return [
-        {**who, "point": point, **axes, "metric": metric, "value": value} for metric, value in event["metrics"].items()
-    ]
+    finals = [(_POINTS.index(point), manifest[point]) for point in ("best", "last") if manifest.get(point)]
+    scores.add(who, [*((0, event) for event in events), *finals])
+    return row
 
 
 def _dataset(dataset: str, unit: Unit, manifest: Record) -> dict[str, Any]:
