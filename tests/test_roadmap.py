@@ -114,7 +114,9 @@ def _one(tables: Tables, parameter: str, *, axis: str = "images", metric: str = 
 
 
 def _pairs(tables: Tables) -> list[Any]:
-    return find(tables, groups(tables), leaderboards(tables))
+    """The parameter of every pair, and the keys of its two cells."""
+    cases = find(tables, groups(tables), leaderboards(tables))
+    return [(case.parameter, pair.first, pair.second) for case in cases for pair in case.pairs]
 
 
 def _line(text: str, start: str) -> str:
@@ -297,12 +299,12 @@ def test_the_cells_of_a_pair_differ_in_one_parameter_alone(rows):
     tables = study.tables()
     cells = {cell["key"]: cell for cell in study.cells}
     seen = set()
-    for pair in _pairs(tables):
-        one, other = cells[pair.first], cells[pair.second]
-        assert [name for name in one["params"] if one["params"][name] != other["params"][name]] == [pair.parameter]
+    for parameter, first, second in _pairs(tables):
+        one, other = cells[first], cells[second]
+        assert [name for name in one["params"] if one["params"][name] != other["params"][name]] == [parameter]
         assert one["seed"] == other["seed"]
-        assert frozenset((pair.first, pair.second)) not in seen
-        seen.add(frozenset((pair.first, pair.second)))
+        assert frozenset((first, second)) not in seen
+        seen.add(frozenset((first, second)))
     expected = [
         (one, other)
         for one, other in itertools.combinations(rows, 2)
@@ -371,13 +373,13 @@ def test_cells_of_different_budgets_are_no_pair_and_their_budget_is_no_question(
     for budget in budgets:
         study.cell(2.0, upsample="nearest", budget=budget)
     study.cell(1.0, upsample="transposed", budget=budgets[1])
-    assert [(pair.parameter, pair.first) for pair in _pairs(study.tables())] == [("upsample", "00000001")]
+    assert [pair[:2] for pair in _pairs(study.tables())] == [("upsample", "00000001")]
     # As folders with several budgets are reported together.
     for cell in study.cells:
         cell["params"]["budget"] = f"{cell['budget']['amount']} epochs"
         cell["labels"]["budget"] = f"budget={cell['params']['budget']}"
     study.run |= {"varying": ["budget"], "budgets": budgets}
-    assert [(pair.parameter, pair.first) for pair in _pairs(study.tables())] == [("upsample", "00000001")]
+    assert [pair[:2] for pair in _pairs(study.tables())] == [("upsample", "00000001")]
     assert "The budgets were 5 epochs and 9 epochs" in roadmap(study.tables())
 
 
@@ -499,7 +501,7 @@ def test_a_variant_with_several_matching_cells_has_no_match():
         study.cell(2.0, seed=seed)
         for clip in (0.01, 0.1):
             study.cell(1.0, seed=seed, variant="wgan", clip=clip)
-    assert VARIANT not in {pair.parameter for pair in _pairs(study.tables())}
+    assert VARIANT not in {pair[0] for pair in _pairs(study.tables())}
 
 
 def test_overall_pools_over_variants_and_datasets_and_says_where_a_case_differs():

@@ -7,30 +7,40 @@ behind both.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
 from ganbench.report import files, roadmap, speed
 from ganbench.report.axes import AXES
-from ganbench.report.leaderboard import leaderboards
+from ganbench.report.leaderboard import Ranked, leaderboards
 from ganbench.report.statistics import Interval, interval
 from ganbench.report.terminal import terminal
 from ganbench.store import write_atomically
 
-__all__ = ["AXES", "Interval", "interval", "leaderboards", "terminal", "write"]
+__all__ = ["AXES", "MANY", "Interval", "Pictures", "Ranked", "interval", "leaderboards", "terminal", "write"]
 
 
-def write(tables: Tables, folder: Path, *, pictures: bool = True, x: str | None = None) -> list[Path]:
-    """Write every derived file below `folder` anew and return their paths; without `pictures` only the tables.
+#: Of more experiments (variants on a dataset) than this a report leaves out the pictures of single ones.
+MANY = 50
+Pictures = Literal["all", "datasets", "none"]
 
-    `x` is one of `AXES`, the x axis of the learning curves; None takes the unit of the budget. Raises `UserError` where
-    nothing can be written.
+
+def write(
+    tables: Tables | Ranked, folder: Path, *, pictures: Pictures | bool = True, x: str | None = None
+) -> list[Path]:
+    """Write every derived file below `folder` anew and return their paths.
+
+    With `pictures` ``datasets`` those of single experiments are left out, as they are by themselves where there are
+    more than `MANY`; with ``none`` or False all of them. `x` is one of `AXES`, the x axis of the learning curves; None
+    takes the unit of the budget. Raises `UserError` where nothing can be written.
     """
+    ranked = Ranked.of(tables)
     contents = {
-        folder / "leaderboard.csv": files.csv(tables).encode(),
-        folder / "leaderboard.md": files.markdown(tables).encode(),
-        folder / "results.parquet": files.parquet(tables),
-        **{folder / name: text.encode() for name, text in roadmap.files(tables).items()},
+        folder / "leaderboard.csv": files.csv(ranked).encode(),
+        folder / "leaderboard.md": files.markdown(ranked).encode(),
+        folder / "results.parquet": files.parquet(ranked),
+        **{folder / name: text.encode() for name, text in roadmap.files(ranked.tables).items()},
     }
     if costs := speed.csv(tables):
         contents[folder / "speed.csv"] = costs.encode()
@@ -42,11 +52,12 @@ def write(tables: Tables, folder: Path, *, pictures: bool = True, x: str | None 
         for path, content in contents.items():
             write_atomically(path, content)
             written.append(path)
-        if pictures:
+        if pictures not in (False, "none"):
             # Here and not above: seaborn takes seconds to import, and the leaderboard on the terminal does not need it.
             from ganbench.report.pictures import draw
 
-            written += draw(tables, folder / "report", x)
+            every = ranked.experiments <= MANY if pictures is True else pictures == "all"
+            written += draw(ranked, folder / "report", x, experiments=every)
         return written
     except OSError as error:
         raise UserError(

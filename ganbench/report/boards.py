@@ -11,8 +11,7 @@ import pandas as pd
 
 from ganbench.code import changed
 from ganbench.contracts import Tables
-from ganbench.report.configurations import labelled
-from ganbench.report.leaderboard import POINTS, Ranking, leaderboards, ranking
+from ganbench.report.leaderboard import POINTS, Ranked, Ranking, ranking
 from ganbench.report.words import MISSING, clean, listed, number, seconds
 from ganbench.tables import budget_text
 
@@ -39,9 +38,10 @@ class Board:
     notes: list[str]
 
 
-def boards(tables: Tables) -> list[Board]:
+def boards(tables: Tables | Ranked) -> list[Board]:
     """One board per dataset, in order of name."""
-    table, ranked_by = leaderboards(tables), ranking(tables)
+    table, tables = Ranked.of(tables).leaderboards, Ranked.of(tables).tables
+    ranked_by = ranking(tables)
     return [_board(str(dataset), group, tables, ranked_by) for dataset, group in table.groupby("dataset")]
 
 
@@ -206,9 +206,9 @@ def _unavailable(dataset: str, tables: Tables) -> dict[str, str]:
     return {metric: "; ".join(reasons) for metric, reasons in found.items()}
 
 
-def failures(tables: Tables) -> list[str]:
+def failures(tables: Tables | Ranked) -> list[str]:
     """One line per cell that failed, with its reason, after a line that counts them; empty where none did."""
-    cells = labelled(tables.cells)
+    cells = Ranked.of(tables).cells
     failed = cells[cells["status"].isin(FAILURES)]
     lines = [
         clean(f"{cell['configuration']} on {cell['dataset']}, seed {cell['seed']}: {cell['status']}: {cell['reason']}")

@@ -10,10 +10,12 @@ import pandas as pd
 
 from ganbench.report.words import clean, listed
 
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+
 
 def canonical(value: Any) -> str:
     """`value` as JSON that is the same for the same value."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return _encode(value)
 
 
 def labelled(cells: pd.DataFrame) -> pd.DataFrame:
@@ -25,30 +27,33 @@ def labelled(cells: pd.DataFrame) -> pd.DataFrame:
     ``settings``: the same without the variant; ``no SMOOTH`` where every one of these parameters is left out, and the
     variant where there is but one configuration of it.
     """
+    places = list(zip(cells["dataset"], cells["variant"], strict=True))
+    texts = dict[int, str]()  # of the same parameters, which cells share
+    configs = [texts.get(id(each)) or texts.setdefault(id(each), canonical(each)) for each in cells["params"]]
+    distinct: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {}
+    facts = zip(cells["params"], cells["labels"], cells["symbols"], strict=True)
+    for place, config, fact in zip(places, configs, facts, strict=True):
+        distinct.setdefault(place, {})[config] = fact
+    names: dict[tuple[Any, ...], tuple[str, str]] = {}
+    for place, known in distinct.items():
+        varied = differing([params for params, _, _ in known.values()])
+        for config, (_, labels, symbols) in known.items():
+            settings = _label("", varied, labels)
+            settings = settings or listed([unused(name, symbols) for name in varied] or [clean(place[1])])
+            names[place, config] = _label(str(place[1]), varied, labels), settings
     table = cells.copy()
-    table["config"] = pd.Series([canonical(params) for params in cells["params"]], index=cells.index, dtype=object)
-    table["configuration"] = pd.Series(index=cells.index, dtype=object)
-    table["settings"] = pd.Series(index=cells.index, dtype=object)
-    for (_, variant), group in table.groupby(["dataset", "variant"]):
-        distinct: dict[str, dict[str, Any]] = dict(zip(group["config"], group["params"], strict=True))
-        shown: dict[str, dict[str, str]] = dict(zip(group["config"], group["labels"], strict=True))
-        symbols: dict[str, dict[str, str]] = dict(zip(group["config"], group["symbols"], strict=True))
-        names = differing(list(distinct.values()))
-        labels = {config: _label(str(variant), names, shown[config]) for config in distinct}
-        table.loc[group.index, "configuration"] = group["config"].map(labels)
-        settings = {
-            config: _label("", names, shown[config])
-            or listed([unused(name, symbols[config]) for name in names] or [clean(variant)])
-            for config in distinct
-        }
-        table.loc[group.index, "settings"] = group["config"].map(settings)
+    table["config"] = pd.Series(configs, index=cells.index, dtype=object)
+    for number, column in enumerate(("configuration", "settings")):
+        shown = [names[at][number] for at in zip(places, configs, strict=True)]
+        table[column] = pd.Series(shown, index=cells.index, dtype=object)
     return table
 
 
 def differing(configs: list[dict[str, Any]]) -> list[str]:
     """The parameters that do not have one value in all `configs`, in order of definition."""
     names = dict.fromkeys(name for params in configs for name in params)
-    return [name for name in names if len({canonical(params.get(name)) for params in configs}) > 1]
+    # `repr`, which tells 1, 1.0 and True from each other, as JSON does.
+    return [name for name in names if len({repr(params.get(name)) for params in configs}) > 1]
 
 
 def unused(name: str, symbols: Mapping[str, str]) -> str:

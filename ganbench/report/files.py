@@ -5,21 +5,25 @@ from __future__ import annotations
 import io
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow.parquet import ParquetWriter
 from tabulate import tabulate
 
 from ganbench.contracts import Tables
 from ganbench.report import speed
 from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures, score
-from ganbench.report.configurations import canonical, labelled
-from ganbench.report.leaderboard import POINTS, leaderboards, ranking
+from ganbench.report.configurations import canonical
+from ganbench.report.leaderboard import POINTS, Ranked, ranking
 from ganbench.report.words import MISSING, for_csv, for_markdown
 
+#: So many rows of the long table are made at a time, and are a row group of the file: all at once take gigabytes.
+_ROWS = 2**17
 _TEXTS = ("dataset", "variant", "configuration", "params", "statuses", "reason")
 
 
-def csv(tables: Tables) -> str:
+def csv(tables: Tables | Ranked) -> str:
     """The tidy leaderboards; beside mean, low and high of every score stands the score as the tables show it."""
-    table = leaderboards(tables)
+    table, tables = Ranked.of(tables).leaderboards.copy(), Ranked.of(tables).tables
     rows = table.to_dict("records")
     for metric in ranking(tables).directions:
         for point in POINTS:
@@ -32,9 +36,10 @@ def csv(tables: Tables) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def markdown(tables: Tables) -> str:
+def markdown(tables: Tables | Ranked) -> str:
     """The leaderboards as GitHub tables, with captions and footnotes."""
-    parts = [f"# {for_markdown(str(tables.run['name']))}"]
+    tables = Ranked.of(tables)
+    parts = [f"# {for_markdown(str(tables.tables.run['name']))}"]
     shown = boards(tables)
     for board in shown:
         parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), _table(board)]
@@ -60,17 +65,30 @@ def _table(board: Board) -> str:
     )
 
 
-def parquet(tables: Tables) -> bytes:
+def parquet(tables: Tables | Ranked) -> bytes:
     """Every score in long form beside the facts of its cell; a cell without scores keeps one row, without a metric."""
-    cells = labelled(tables.cells).drop(
-        columns=["config", "settings", "speed", "generator_updates", "images", "epochs"]
-    )
+    cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
+    cells = cells.drop(columns=["config", "settings", "speed", "generator_updates", "images", "epochs"])
     cells = cells.rename(columns={"seconds": "cell_seconds"})
     for column in ("params", "symbols", "labels", "overrides", "budget", "evaluate", "code", "unavailable"):
-        cells[column] = pd.Series([canonical(value) for value in cells[column]], index=cells.index, dtype=object)
+        texts = dict[int, str]()  # of the same values, which cells share
+        shown = [texts.get(id(each)) or texts.setdefault(id(each), canonical(each)) for each in cells[column]]
+        cells[column] = pd.Series(shown, index=cells.index, dtype=object)
     cells["directory"] = [directory.name for directory in cells["directory"]]
-    scores = tables.scores.drop(columns=["variant", "dataset", "seed"])
-    table = cells.merge(scores.astype({"key": object}), on="key", how="left")
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
+    cells = cells.reset_index(drop=True).astype({"key": object})
+    scores = tables.scores.drop(columns=["variant", "dataset", "seed"]).astype({"key": object})
+    scores = cells[["key"]].assign(cell=cells.index).merge(scores, on="key", how="left")
+    own = scores.drop(columns=["key", "cell"])
+
+    def part(start: int) -> pd.DataFrame:
+        facts = cells.iloc[scores["cell"].iloc[start : start + _ROWS]].reset_index(drop=True)
+        return pd.concat([facts, own.iloc[start : start + _ROWS].reset_index(drop=True)], axis=1)
+
+    # What the columns hold is told from all rows: those of one part may have nothing there.
+    fields = [*pa.Schema.from_pandas(cells, preserve_index=False), *pa.Schema.from_pandas(own, preserve_index=False)]
+    about = pa.Schema.from_pandas(part(0), preserve_index=False).metadata
+    schema, buffer = pa.schema(fields, about), io.BytesIO()
+    with ParquetWriter(buffer, schema, compression="snappy") as writer:
+        for start in range(0, max(len(own), 1), _ROWS):
+            writer.write_table(pa.Table.from_pandas(part(start), schema, preserve_index=False))
     return buffer.getvalue()

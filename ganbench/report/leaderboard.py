@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from ganbench.contracts import Tables
 from ganbench.report.configurations import labelled
-from ganbench.report.statistics import interval
+from ganbench.report.statistics import Interval, intervals
 from ganbench.report.words import clean
 
 POINTS = ("best", "last")
@@ -38,6 +39,31 @@ def ranking(tables: Tables) -> Ranking:
     return Ranking(metric, tables.run["rank"]["at"], {metric: directions.get(metric, "lower"), **directions})
 
 
+class Ranked:
+    """The tables of a run, and what several parts of a report need of them, each worked out once."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    @classmethod
+    def of(cls, tables: Tables | Ranked) -> Ranked:
+        return tables if isinstance(tables, Ranked) else cls(tables)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The cells with the names of their configurations."""
+        return labelled(self.tables.cells)
+
+    @cached_property
+    def experiments(self) -> int:
+        """How many there are: variants on a dataset."""
+        return len(set(zip(self.tables.cells["dataset"], self.tables.cells["variant"], strict=True)))
+
+    @cached_property
+    def leaderboards(self) -> pd.DataFrame:
+        return leaderboards(self)
+
+
 def finished(tables: Tables) -> pd.DataFrame:
     """The finite scores of the cells that are done. What failed or diverged on its way never enters a mean."""
     done = tables.cells.loc[tables.cells["status"] == "done", "key"]
@@ -45,7 +71,7 @@ def finished(tables: Tables) -> pd.DataFrame:
     return scores
 
 
-def leaderboards(tables: Tables) -> pd.DataFrame:
+def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     """One row per configuration and dataset, and one per dataset for the real test images.
 
     Columns: ``dataset, row`` (``configuration`` or ``real``), ``rank`` (missing where nothing was scored, equal for
@@ -55,17 +81,24 @@ def leaderboards(tables: Tables) -> pd.DataFrame:
     (``2 done, 1 diverged``), ``reason`` (why seeds are not done) and ``seconds`` (mean over done cells).
     In a real row ``n`` counts images. Datasets by name; within one by rank, then unscored, then skipped, then real.
     """
+    cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
     ranked_by = ranking(tables)
-    cells = labelled(tables.cells)
-    names = ["dataset", "variant", "config"]
-    scores = finished(tables).drop(columns=["dataset", "variant"])
-    scores = scores[scores["point"] != "curve"].merge(cells[["key", *names]], on="key")
-    values = scores.groupby([*names, "metric", "point"])["value"].agg(list).to_dict()
-    # Plain dictionaries: with hundreds of configurations a data frame for each takes seconds.
+    # Plain dictionaries: with thousands of configurations a data frame for each takes minutes.
     seeds: dict[tuple[Any, ...], list[dict[Hashable, Any]]] = {}
-    for cell in cells.to_dict("records"):
-        seeds.setdefault(tuple(cell[name] for name in names), []).append(cell)
-    rows = [_row(seeds[where], values, ranked_by) for where in sorted(seeds)]
+    configurations: dict[str, tuple[Any, ...]] = {}
+    columns = ["key", "dataset", "variant", "config", "configuration", "status", "reason", "seconds"]
+    for cell in cells[columns].to_dict("records"):
+        where = configurations[cell["key"]] = cell["dataset"], cell["variant"], cell["config"]
+        seeds.setdefault(where, []).append(cell)
+    scores = finished(tables._replace(scores=tables.scores[tables.scores["point"] != "curve"]))
+    values: dict[tuple[Any, ...], list[float]] = {}
+    columns = ["key", "metric", "point", "value"]
+    for key, metric, point, value in zip(*(scores[name].tolist() for name in columns), strict=True):
+        values.setdefault((*configurations[key], metric, point), []).append(value)
+    asked = [(*where, metric, point) for where in sorted(seeds) for metric in ranked_by.directions for point in POINTS]
+    samples = [values.get(each, []) for each in asked]
+    found = dict(zip(asked, zip(intervals(samples), map(len, samples), strict=True), strict=True))
+    rows = [_row(seeds[where], found, ranked_by) for where in sorted(seeds)]
     rows += [_real(str(dataset), group, ranked_by) for dataset, group in tables.references.groupby("dataset")]
     table = pd.DataFrame(rows, columns=_columns(ranked_by))
     value = table[f"{ranked_by.metric}_{ranked_by.at}_mean"].astype(float).where(table["row"] == "configuration")
@@ -87,8 +120,10 @@ def _columns(ranked_by: Ranking) -> list[str]:
     return [*first, *scores, "n", "planned", "statuses", "reason", "seconds"]
 
 
-def _row(cells: list[dict[Hashable, Any]], values: dict[Any, list[float]], ranked_by: Ranking) -> dict[str, Any]:
-    """The row of one configuration: `cells` are its seeds, `values` the scores of all configurations' done cells."""
+def _row(
+    cells: list[dict[Hashable, Any]], found: dict[Any, tuple[Interval, int]], ranked_by: Ranking
+) -> dict[str, Any]:
+    """The row of one configuration: `cells` are its seeds, `found` has the scores of all configurations' done cells."""
     statuses = Counter(cell["status"] for cell in cells)
     reasons = [clean(cell["reason"]) for cell in cells if cell["reason"]]
     spent = [float(cell["seconds"]) for cell in cells if cell["status"] == "done" and not pd.isna(cell["seconds"])]
@@ -105,10 +140,9 @@ def _row(cells: list[dict[Hashable, Any]], values: dict[Any, list[float]], ranke
     }
     for metric in ranked_by.directions:
         for point in POINTS:
-            seeds = values.get((row["dataset"], row["variant"], row["params"], metric, point), [])
-            mean, low, high = interval(seeds)
+            (mean, low, high), n = found[row["dataset"], row["variant"], row["params"], metric, point]
             name = f"{metric}_{point}"
-            row |= {f"{name}_mean": mean, f"{name}_low": low, f"{name}_high": high, f"{name}_n": len(seeds)}
+            row |= {f"{name}_mean": mean, f"{name}_low": low, f"{name}_high": high, f"{name}_n": n}
     return {**row, "n": row[f"{ranked_by.metric}_{ranked_by.at}_n"]}
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ganbench.contracts import Tables
 from ganbench.report.leaderboard import leaderboards, ranking
-from ganbench.report.pairs import AXES, Pair, find, groups, never_alone, ordered
-from ganbench.report.statistics import interval
+from ganbench.report.pairs import AXES, Case, Group, find, groups, never_alone, ordered
+from ganbench.report.statistics import Interval, intervals
 from ganbench.report.words import for_csv
 
 #: With fewer pairs there is no verdict.
@@ -72,26 +72,40 @@ def matched(tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(comparisons(tables), columns=list(Comparison._fields))
 
 
-def comparisons(tables: Tables, boards: pd.DataFrame | None = None) -> list[Comparison]:
-    """The rows of `matched`. `boards` are the `leaderboards` of `tables`, where those are `ordered` already."""
-    if boards is None:
+def comparisons(
+    tables: Tables, boards: pd.DataFrame | None = None, cells: list[Group] | None = None
+) -> list[Comparison]:
+    """The rows of `matched`. `boards` and `cells` are `leaderboards` and `groups` of `tables`, if `ordered` already."""
+    if boards is None or cells is None:
         tables = ordered(tables)
-        boards = leaderboards(tables)
-    ranked_by, scores, cells = ranking(tables), _Scores(tables), groups(tables)
-    pairs = find(tables, cells, boards)
-    found = []
-    for group in _grouped(pairs, lambda pair: (*pair[:3], pair.a, pair.b)):
-        for axis, metric in itertools.product(group[0].axes, ranked_by.directions):
-            found.append(scores.compared(group[0][:4], group, axis, metric))
-    for identity in never_alone(cells, pairs):
-        found += [scores.compared(identity, [], *at) for at in itertools.product(AXES, ranked_by.directions)]
-    found.sort(key=lambda comparison: comparison[:3])
-    pairs.sort(key=lambda pair: (pair.symbol or pair.parameter, pair.a, pair.b, pair))
-    for group in _grouped(pairs, lambda pair: (pair.symbol or pair.parameter, pair.a.text, pair.b.text)):
-        names = ", ".join(sorted({pair.parameter for pair in group}))
-        identity = "", "", names, group[0].symbol
-        found += [scores.compared(identity, group, axis, ranked_by.metric) for axis in group[0].axes]
-    return found
+        boards, cells = leaderboards(tables), groups(tables)
+    ranked_by = ranking(tables)
+    cases = find(tables, cells, boards)
+    effects = _Effects(tables, cases)
+    wanted: list[_Wanted] = []
+    for number, case in enumerate(cases):
+        sample = _Sample(effects, [number])
+        wanted += [(sample, case[:4], *at) for at in itertools.product(case.axes, ranked_by.directions)]
+    nothing = _Sample(effects, [])
+    for identity in never_alone(cells, cases):
+        wanted += [(nothing, identity, *at) for at in itertools.product(AXES, ranked_by.directions)]
+    wanted.sort(key=lambda each: each[1][:3])
+
+    def asked(number: int) -> tuple[Any, ...]:
+        case = cases[number]
+        return case.symbol or case.parameter, case.a, case.b, case[:4]
+
+    def same(number: int) -> tuple[str, ...]:
+        case = cases[number]
+        return case.symbol or case.parameter, case.a.text, case.b.text
+
+    for _, several in itertools.groupby(sorted(range(len(cases)), key=asked), same):
+        numbers = list(several)
+        names = ", ".join(sorted({cases[number].parameter for number in numbers}))
+        identity, sample = ("", "", names, cases[numbers[0]].symbol), _Sample(effects, numbers)
+        wanted += [(sample, identity, axis, ranked_by.metric) for axis in cases[numbers[0]].axes]
+    means = intervals([sample.known(axis, metric) for sample, _, axis, metric in wanted])
+    return [each[0].compared(*each[1:], mean) for each, mean in zip(wanted, means, strict=True)]
 
 
 def verdict(low: float, high: float, n: int, *, lower: bool) -> Verdict:
@@ -111,99 +125,175 @@ def csv(found: list[Comparison]) -> str:
     return shown.to_csv(index=False, lineterminator="\n")
 
 
-def _grouped(pairs: list[Pair], key: Callable[[Pair], Any]) -> Iterator[list[Pair]]:
-    for _, group in itertools.groupby(pairs, key):
-        yield list(group)
-
-
 # --- effects ----------------------------------------------------------------------------------------------------------
 
 
-class _Curve(NamedTuple):
-    """The scores of one cell along training: its evaluations' positions on each axis, and the values there."""
+class _Curves:
+    """The evaluations of one metric in all cells along training, cell by cell in one row.
 
-    places: dict[str, Sequence[float]]
-    values: list[float]
+    Those of cell i begin at ``start[i]`` and are ``length[i]`` many; `places` is where they are on each axis.
+    """
 
-    def at(self, axis: str, position: float) -> float:
-        """The value at `position`, interpolated between two evaluations; NaN before the first and after the last."""
-        places = self.places[axis]
-        right = bisect_left(places, position)
-        if right == len(places) or (right == 0 and places[0] != position):
-            return math.nan
-        if places[right] == position:
-            return self.values[right]
-        share = (position - places[right - 1]) / (places[right] - places[right - 1])
-        return (1 - share) * self.values[right - 1] + share * self.values[right]
+    def __init__(self, cell: np.ndarray, places: dict[str, np.ndarray], values: np.ndarray, cells: int) -> None:
+        self.places, self.values = places, values
+        self.start, self.length = np.zeros(cells, int), np.zeros(cells, int)
+        first = np.flatnonzero(np.diff(cell, prepend=-1))
+        self.start[cell[first]] = first
+        self.length[cell[first]] = np.diff(first, append=len(cell))
+
+    def both(self, axis: str, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The values of the cells `one` and of the cells `other` at the last position that both have reached."""
+        found = np.full((2, len(one)), math.nan)
+        has = np.flatnonzero((self.length[one] > 0) & (self.length[other] > 0))
+        one, other, places = one[has], other[has], self.places[axis]
+        last = np.minimum(*(places[self.start[cells] + self.length[cells] - 1] for cells in (one, other)))
+        found[:, has] = self.at(axis, one, last), self.at(axis, other, last)
+        return found[0], found[1]
+
+    def at(self, axis: str, cells: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """The values at `position`, interpolated between two evaluations; NaN before the first and after the last."""
+        places, start = self.places[axis], self.start[cells]
+        end = start + self.length[cells]
+        right, high = start.copy(), end.copy()
+        while (is_open := right < high).any():  # a binary search in all curves at once
+            middle = (right + high) // 2
+            is_below = is_open & (places[np.where(is_open, middle, start)] < position)
+            right, high = np.where(is_below, middle + 1, right), np.where(is_open & ~is_below, middle, high)
+        inside = right < end
+        right = np.where(inside, right, start)
+        exact = inside & (places[right] == position)
+        inside &= right > start
+        left = np.where(inside, right - 1, right)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = (position - places[left]) / (places[right] - places[left])
+            between = (1 - share) * self.values[left] + share * self.values[right]
+        return np.where(exact, self.values[right], np.where(inside, between, math.nan))
 
 
-class _Scores:
-    """The scores of the cells that are done, of metrics where lower is better as logarithms. Takes `ordered` tables."""
+class _Effects:
+    """The effect of every pair of all cases, one after the other. Takes `ordered` tables.
 
-    def __init__(self, tables: Tables) -> None:
+    Scores are of cells that are done; those of metrics where lower is better count as logarithms.
+    """
+
+    def __init__(self, tables: Tables, cases: list[Case]) -> None:
+        self.cases = cases
         self.directions = ranking(tables).directions
-        self.done = set(tables.cells.loc[tables.cells["status"] == "done", "key"])
-        self.curves: dict[tuple[str, str], _Curve] = {}
-        self.finals: dict[tuple[str, str, str], float] = {}
-        scores = tables.scores[tables.scores["key"].isin(self.done)]
-        for (key, metric, point), rows in itertools.groupby(
-            zip(*[scores[name].tolist() for name in ("key", "metric", "point", "value", *AXES)], strict=True),
-            key=lambda row: row[:3],
-        ):
-            values, *places = zip(*(row[3:] for row in rows), strict=True)
-            scaled = [self._scaled(metric, value) for value in values]
-            if point == "curve":
-                self.curves[key, metric] = _Curve(dict(zip(AXES, places, strict=True)), scaled)
+        keys = pd.Index(tables.cells["key"])
+        done = (tables.cells["status"] == "done").to_numpy(dtype=bool)
+        number = dict(zip(keys.tolist(), range(len(keys)), strict=True))
+        pairs = [pair for case in cases for pair in case.pairs]
+        self.bounds = np.cumsum([0, *(len(case.pairs) for case in cases)])
+        self.first = np.array([number[pair.first] for pair in pairs], int)
+        self.second = np.array([number[pair.second] for pair in pairs], int)
+        self.seeds = np.array([pair.seed for pair in pairs], int)
+        contexts: dict[Any, int] = {}
+        self.contexts = np.array(
+            [
+                contexts.setdefault((case.dataset, case.variant, pair.context), len(contexts))
+                for case in cases
+                for pair in case.pairs
+            ],
+            int,
+        )
+        self.both_done = done[self.first] & done[self.second]
+        self._cells = len(keys)
+        self._curves: dict[str, _Curves] = {}
+        self._finals: dict[tuple[str, str], np.ndarray] = {}
+        self._known: dict[tuple[str, str], np.ndarray] = {}
+        scores = tables.scores
+        cell = keys.get_indexer(pd.Index(scores["key"]))
+        cell = np.where((cell >= 0) & done[cell], cell, -1) if len(done) else cell
+        for metric in self.directions:
+            of_metric = (cell >= 0) & (scores["metric"] == metric).to_numpy(dtype=bool)
+            for point in ("curve", "best", "last"):
+                rows = np.flatnonzero(of_metric & (scores["point"] == point).to_numpy(dtype=bool))
+                values = self._scaled(metric, scores["value"].to_numpy(dtype=float)[rows])
+                if point == "curve":
+                    places = {axis: scores[axis].to_numpy(dtype=float)[rows] for axis in AXES}
+                    self._curves[metric] = _Curves(cell[rows], places, values, self._cells)
+                else:
+                    self._finals[metric, point] = np.full(self._cells, math.nan)
+                    self._finals[metric, point][cell[rows]] = values
+
+    def _scaled(self, metric: str, values: np.ndarray) -> np.ndarray:
+        if self.directions[metric] != "lower":
+            return np.where(np.isfinite(values), values, math.nan)
+        # Not numpy's logarithm, the last digit of which depends on the processor.
+        return np.array([math.log(x) if 0 < x < math.inf else math.nan for x in values.tolist()], float)
+
+    def of(self, axis: str, metric: str) -> np.ndarray:
+        """The score of b less that of a, pair by pair, where both have one on `axis`, else NaN."""
+        if (axis, metric) not in self._known:
+            if axis in AXES:
+                one, other = self._curves[metric].both(axis, self.first, self.second)
             else:
-                self.finals[key, metric, point] = scaled[-1]
+                one, other = (self._finals[metric, axis][cells] for cells in (self.first, self.second))
+            # Interpolation must not make an effect of equal values.
+            is_close = np.abs(other - one) <= 1e-12 * np.maximum(np.abs(one), np.abs(other))
+            self._known[axis, metric] = np.where(is_close, 0.0, other - one)
+        return self._known[axis, metric]
 
-    def _scaled(self, metric: str, value: float) -> float:
-        if not math.isfinite(value):
-            return math.nan
-        if self.directions.get(metric) != "lower":
-            return value
-        return math.log(value) if value > 0 else math.nan
 
-    def effect(self, pair: Pair, axis: str, metric: str) -> float:
-        """The score of b less that of a, where both have one on `axis`, else NaN."""
-        one, other = self._at(pair, axis, metric)
-        # Interpolation must not make an effect of equal values.
-        return 0.0 if math.isclose(one, other, rel_tol=1e-12) else other - one
+#: A comparison to make: of which pairs, its dataset, variant, parameter and symbol, at which axis, by which metric.
+_Wanted = tuple["_Sample", tuple[str, ...], str, str]
 
-    def _at(self, pair: Pair, axis: str, metric: str) -> tuple[float, float]:
-        if axis not in AXES:
-            one, other = (self.finals.get((key, metric, axis), math.nan) for key in (pair.first, pair.second))
-            return one, other
-        first, second = self.curves.get((pair.first, metric)), self.curves.get((pair.second, metric))
-        if first is None or second is None:
-            return math.nan, math.nan
-        last = min(first.places[axis][-1], second.places[axis][-1])
-        return first.at(axis, last), second.at(axis, last)
 
-    def compared(self, identity: tuple[str, ...], pairs: list[Pair], axis: str, metric: str) -> Comparison:
-        """The comparison of `pairs`; `identity` is its dataset, variant, parameter and symbol."""
-        direction = self.directions[metric]
-        effects = [(pair, self.effect(pair, axis, metric)) for pair in pairs]
-        known = [(pair, effect) for pair, effect in effects if not math.isnan(effect)]
-        n, seeds = len(known), len({pair.seed for pair, _ in known})
-        mean, low, high = interval(effect for _, effect in known)
+class _Sample:
+    """The pairs of one case, or of several together."""
+
+    def __init__(self, effects: _Effects, numbers: list[int]) -> None:
+        """`numbers` are those of the cases."""
+        self.effects = effects
+        self.of = [effects.cases[number] for number in numbers]
+        self.parts = [slice(effects.bounds[number], effects.bounds[number + 1]) for number in numbers]
+        self.planned = sum(len(case.pairs) for case in self.of)
+        self.seeds, self.contexts = self._together(effects.seeds), self._together(effects.contexts)
+        self.done = np.count_nonzero(self._together(effects.both_done))
+
+    def _together(self, values: np.ndarray) -> np.ndarray:
+        if len(self.parts) == 1:
+            return values[self.parts[0]]
+        return np.concatenate([values[:0], *(values[part] for part in self.parts)])
+
+    @cached_property
+    def _counts(self) -> tuple[int, int]:
+        """How many seeds and contexts there are among all pairs."""
+        return len(set(self.seeds.tolist())), len(set(self.contexts.tolist()))
+
+    def known(self, axis: str, metric: str) -> np.ndarray:
+        """The effects that there are."""
+        effects = self._together(self.effects.of(axis, metric))
+        known = ~np.isnan(effects)
+        return effects if known.all() else effects[known]
+
+    def compared(self, identity: tuple[str, ...], axis: str, metric: str, interval: Interval) -> Comparison:
+        """The comparison of the pairs; `identity` is its dataset, variant, parameter and symbol."""
+        direction = self.effects.directions[metric]
+        effects = self.known(axis, metric)
+        n = len(effects)
+        seeds, contexts = self._counts
+        if n < self.planned:
+            known = ~np.isnan(self._together(self.effects.of(axis, metric)))
+            seeds, contexts = (len(set(values[known].tolist())) for values in (self.seeds, self.contexts))
+        mean, low, high = interval
         if seeds < 2:
             low = high = math.nan
-        below, above = sum(effect < 0 for _, effect in known), sum(effect > 0 for _, effect in known)
+        below, above = int(np.count_nonzero(effects < 0)), int(np.count_nonzero(effects > 0))
         dataset, variant, parameter, symbol = identity
         return Comparison(
             dataset, variant, parameter, symbol,
-            a=pairs[0].a.text if pairs else "",
-            b=pairs[0].b.text if pairs else "",
+            a=self.of[0].a.text if self.of else "",
+            b=self.of[0].b.text if self.of else "",
             axis=axis, metric=metric, direction=direction, mean=mean, low=low, high=high,
             ratio=exponential(mean) if direction == "lower" else math.nan,
             n=n,
-            planned=len(pairs),
-            left_out=sum(pair.first in self.done and pair.second in self.done for pair in pairs) - n,
+            planned=self.planned,
+            left_out=int(self.done) - n,
             better=below if direction == "lower" else above,
             worse=above if direction == "lower" else below,
             seeds=seeds,
-            contexts=len({(pair.dataset, pair.variant, pair.context) for pair, _ in known}),
+            contexts=contexts,
             verdict=verdict(low, high, n, lower=direction == "lower"),
         )  # fmt: skip
 

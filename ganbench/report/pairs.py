@@ -41,10 +41,19 @@ class Setting(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two cells that differ in `parameter` alone, which is `a` in the cell `first` and `b` in the cell `second`.
+    """Two cells by their keys. `context` holds what else this variant varies on this dataset, budget and precision."""
 
-    `context` holds what this variant varies on this dataset beside `parameter`, with budget and precision. `axes` is
-    where the two are compared: on `AXES` during training, or at one of the points ``best`` and ``last``.
+    context: tuple[str, ...]
+    seed: int
+    first: str
+    second: str
+
+
+class Case(NamedTuple):
+    """Pairs of cells that differ in `parameter` alone, which is `a` in every `first` cell and `b` in every `second`.
+
+    They are in order of context and seed. `axes` is where the two are compared: on `AXES` during training, or at one of
+    the points ``best`` and ``last``.
     """
 
     dataset: str
@@ -53,10 +62,7 @@ class Pair(NamedTuple):
     symbol: str
     a: Setting
     b: Setting
-    context: tuple[str, ...]
-    seed: int
-    first: str
-    second: str
+    pairs: list[Pair]
     axes: tuple[str, ...] = AXES
 
 
@@ -80,18 +86,24 @@ def groups(tables: Tables) -> list[Group]:
     ]
 
 
-def find(tables: Tables, groups: list[Group], boards: pd.DataFrame) -> list[Pair]:
+def find(tables: Tables, groups: list[Group], boards: pd.DataFrame) -> list[Case]:
     """Every pair of planned cells, whether they are done or not, in order of what they compare.
 
     `boards` is the table of `leaderboards`.
     """
-    found = [*_of_parameters(groups), *_of_variants(groups), *_of_best(tables, boards)]
-    return sorted(found, key=lambda pair: (*pair[:3], pair.a, pair.b, pair.context, pair.seed))
+    texts = _Texts()
+    found: dict[tuple[Any, ...], Case] = {}
+    for case in (*_of_parameters(groups, texts), *_of_variants(groups, texts), *_of_best(tables, boards)):
+        same = found.setdefault((*case[:3], case.a, case.b), case)
+        if same is not case:  # names that are equal once they are printable
+            same.pairs.extend(case.pairs)
+            same.pairs.sort(key=lambda pair: pair[:2])
+    return [found[what] for what in sorted(found)]
 
 
-def never_alone(groups: list[Group], pairs: list[Pair]) -> Iterator[tuple[str, str, str, str]]:
+def never_alone(groups: list[Group], cases: list[Case]) -> Iterator[tuple[str, str, str, str]]:
     """Dataset, variant, name and symbol of the parameters that vary, but only together with others."""
-    paired = {pair[:3] for pair in pairs}
+    paired = {case[:3] for case in cases}
     for group in groups:
         for name in group.asked:
             if (group.dataset, group.variant, clean(name)) not in paired:
@@ -112,23 +124,47 @@ def settings(groups: list[Group]) -> dict[tuple[str, str, str], dict[str, Counte
     return found
 
 
-def _of_parameters(groups: list[Group]) -> Iterator[Pair]:
+class _Texts:
+    """The parameters of cells as canonical texts, worked out once for all cells that share them."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, dict[str, str]]] = {}
+
+    def of(self, params: Mapping[str, Any]) -> dict[str, str]:
+        # The parameters are kept too, so that no others can get their place in memory.
+        known = self._known.get(id(params))
+        if known is None:
+            known = self._known[id(params)] = params, {name: canonical(value) for name, value in params.items()}
+        return known[1]
+
+    def values(self, params: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+        texts = self.of(params)
+        return tuple([texts.get(name, "null") for name in names])
+
+
+def _of_parameters(groups: list[Group], texts: _Texts) -> Iterator[Case]:
     for dataset, variant, cells, varied, asked in groups:
-        values = {cell["key"]: {name: canonical(cell["params"].get(name)) for name in varied} for cell in cells}
-        rest = {cell["key"]: canonical([cell.get("budget"), cell.get("precision")]) for cell in cells}
+        values = [texts.values(cell["params"], varied) for cell in cells]
+        rest = [canonical([cell.get("budget"), cell.get("precision")]) for cell in cells]
         for name in asked:
+            place, known = varied.index(name), dict[Any, Setting]()
             slots: dict[Any, dict[Setting, str]] = {}
-            for cell in cells:
-                if name in cell["params"]:
-                    context = (
-                        *(value for other, value in values[cell["key"]].items() if other != name),
-                        rest[cell["key"]],
-                    )
-                    slots.setdefault((context, cell["seed"]), {}).setdefault(_setting(cell, name), cell["key"])
-            symbol = _symbol(cells, name)
-            for (context, seed), members in slots.items():
+            for cell, own, other in zip(cells, values, rest, strict=True):
+                if name not in cell["params"]:
+                    continue
+                look = own[place], cell["labels"].get(name), cell["symbols"].get(name)
+                if look not in known:
+                    known[look] = _setting(cell, name)
+                context = (*own[:place], *own[place + 1 :], other)
+                slots.setdefault((context, cell["seed"]), {}).setdefault(known[look], cell["key"])
+            found: dict[tuple[Setting, Setting], list[Pair]] = {}
+            for context, seed in sorted(slots):
+                members = slots[context, seed]
                 for a, b in itertools.combinations(sorted(members), 2):
-                    yield Pair(dataset, variant, clean(name), symbol, a, b, context, seed, members[a], members[b])
+                    found.setdefault((a, b), []).append(Pair(context, seed, members[a], members[b]))
+            symbol = _symbol(cells, name)
+            for (a, b), pairs in found.items():
+                yield Case(dataset, variant, clean(name), symbol, a, b, pairs)
 
 
 def _symbol(cells: list[dict[str, Any]], name: str) -> str:
@@ -143,44 +179,54 @@ def _setting(cell: Mapping[str, Any], name: str) -> Setting:
     return Setting((0, float(value), "") if numeric else (1, 0.0, canonical(value)), text)
 
 
-def _of_variants(groups: list[Group]) -> Iterator[Pair]:
+def _of_variants(groups: list[Group], texts: _Texts) -> Iterator[Case]:
     """Cells of two variants that are equal in every parameter that both have.
 
     Where a variant has several such cells (it varies a parameter that the other lacks) none of them is the match.
     """
-    for group, other_group in itertools.combinations(groups, 2):
-        cells, others = group.cells, other_group.cells
-        shared = sorted(set(cells[0]["params"]) & set(others[0]["params"]))
+    slots: dict[Any, dict[Any, str]] = {}
+    names = [sorted({name for cell in group.cells[:1] for name in cell["params"]}) for group in groups]
+    for (one, group), (other, other_group) in itertools.combinations(enumerate(groups), 2):
+        shared = tuple(name for name in names[one] if name in names[other])
         if group.dataset != other_group.dataset or not shared:
             continue
-        sides = [_slots(side, shared) for side in (cells, others)]
-        a, b = (Setting((1, 0.0, name), name) for name in (group.variant, other_group.variant))
-        for slot in sides[0].keys() & sides[1].keys():
-            if len(sides[0][slot]) == len(sides[1][slot]) == 1:
-                context, seed = slot
-                yield Pair(group.dataset, "", VARIANT, "", a, b, context, seed, sides[0][slot][0], sides[1][slot][0])
+        for number in (one, other):
+            if (number, shared) not in slots:
+                slots[number, shared] = _slots(groups[number].cells, shared, texts)
+        first, second = slots[one, shared], slots[other, shared]
+        pairs = [Pair(slot[0], slot[1], key, second[slot]) for slot, key in first.items() if slot in second]
+        if pairs:
+            a, b = (Setting((1, 0.0, name), name) for name in (group.variant, other_group.variant))
+            yield Case(group.dataset, "", VARIANT, "", a, b, pairs)
 
 
-def _slots(cells: list[dict[str, Any]], names: Sequence[str]) -> dict[Any, list[str]]:
-    """(values of the parameters `names`, seed) -> keys of the cells that have them."""
+def _slots(cells: list[dict[str, Any]], names: Sequence[str], texts: _Texts) -> dict[Any, str]:
+    """(values of the parameters `names`, seed), in order -> the key of the cell that alone has them."""
     found: dict[Any, list[str]] = {}
     for cell in cells:
-        values = tuple(canonical(cell["params"].get(name)) for name in names)
-        found.setdefault((values, cell["seed"]), []).append(cell["key"])
-    return found
+        found.setdefault((texts.values(cell["params"], names), cell["seed"]), []).append(cell["key"])
+    return {slot: found[slot][0] for slot in sorted(found) if len(found[slot]) == 1}
 
 
-def _of_best(tables: Tables, boards: pd.DataFrame) -> Iterator[Pair]:
+def _of_best(tables: Tables, boards: pd.DataFrame) -> Iterator[Case]:
     """The best configurations of every two variants, seed by seed, at the ranked point."""
     best = boards[(boards["row"] == "configuration") & boards["rank"].notna()].drop_duplicates(["dataset", "variant"])
+    wanted = set(zip(best["dataset"], best["variant"], best["params"], strict=True))
     keys: dict[Any, dict[int, str]] = {}
-    for cell in tables.cells[tables.cells["status"] != "skipped"].to_dict("records"):
-        at = cell["dataset"], cell["variant"], canonical(cell["params"])
-        keys.setdefault(at, {})[cell["seed"]] = cell["key"]
+    cells = tables.cells[tables.cells["status"] != "skipped"]
+    columns = [cells[name].tolist() for name in ("dataset", "variant", "params", "seed", "key")]
+    configs = dict[int, str]()
+    for dataset, variant, params, seed, key in zip(*columns, strict=True):
+        config = configs.get(id(params))
+        if config is None:
+            config = configs[id(params)] = canonical(params)
+        if (dataset, variant, config) in wanted:
+            keys.setdefault((dataset, variant, config), {})[seed] = key
     for dataset, rows in best.groupby("dataset"):
         for one, other in itertools.combinations(sorted(rows.to_dict("records"), key=lambda row: row["variant"]), 2):
             first, second = (keys[dataset, row["variant"], row["params"]] for row in (one, other))
             a, b = (Setting((1, 0.0, row["variant"]), clean(row["variant"])) for row in (one, other))
             context, axes = (one["params"], other["params"]), (ranking(tables).at,)
-            for seed in first.keys() & second.keys():
-                yield Pair(clean(dataset), "", BEST, "", a, b, context, seed, first[seed], second[seed], axes)
+            pairs = [Pair(context, seed, first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
+            if pairs:
+                yield Case(clean(dataset), "", BEST, "", a, b, pairs, axes)

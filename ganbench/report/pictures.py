@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
-from ganbench.report import experiments, plots, sheets
+from ganbench.report import plots, sheets
+from ganbench.report.experiments import architectures, experiment, highlight
+from ganbench.report.leaderboard import Ranked
 from ganbench.report.study import Study, swept
 from ganbench.report.style import saved
 from ganbench.store import slug, write_atomically
@@ -18,13 +20,16 @@ from ganbench.store import slug, write_atomically
 _KINDS = ("curves", "experiment", "highlight", "architectures", "comparison", "samples", "last")
 
 
-def draw(tables: Tables, folder: Path, axis: str | None = None) -> list[Path]:
-    """Write every picture into `folder` and return their paths; remove those of an earlier report."""
+def draw(tables: Tables | Ranked, folder: Path, axis: str | None = None, *, experiments: bool = True) -> list[Path]:
+    """Write every picture into `folder` and return their paths; remove those of an earlier report.
+
+    Without `experiments` those of a single experiment (a variant on a dataset) are left out.
+    """
     if folder.is_symlink():
         raise UserError(f"{folder} is a link, and old pictures are deleted there; remove it")
     folder.mkdir(exist_ok=True)
     written = []
-    for name, content in _all(Study(tables, axis)):
+    for name, content in _all(Study(tables, axis), experiments):
         write_atomically(folder / name, content)
         written.append(folder / name)
     # A picture of what is no longer part of the run would be taken for a part of it.
@@ -34,32 +39,32 @@ def draw(tables: Tables, folder: Path, axis: str | None = None) -> list[Path]:
     return written
 
 
-def _all(study: Study) -> Iterator[tuple[str, bytes]]:
+def _all(study: Study, experiments: bool) -> Iterator[tuple[str, bytes]]:
     """File name and content of every picture, one in memory at a time."""
-    for name, figure in _figures(study):
+    for name, figure in _figures(study, experiments):
         if figure:
             for suffix, content in saved(figure).items():
                 yield f"{name}.{suffix}", content
     for dataset in study.datasets:
         yield f"samples-{slug(dataset)}.png", _png(sheets.samples(study, dataset))
-        for variant, (heading, panels) in sheets.last(study, dataset).items():
+        for variant, (heading, panels) in sheets.last(study, dataset).items() if experiments else ():
             yield f"last-{slug(dataset)}-{slug(variant)}.png", _png(panels, heading)
 
 
-def _figures(study: Study) -> Iterator[tuple[str, Figure | None]]:
+def _figures(study: Study, experiments: bool) -> Iterator[tuple[str, Figure | None]]:
     for dataset in study.datasets:
         named = slug(dataset)
         for metric in study.metrics:
             yield f"curves-{named}-{slug(metric)}", plots.curves(study, dataset, metric)
-        found = study.experiments(dataset)
+        found = study.experiments(dataset) if experiments else {}
         for variant, configurations in found.items():
             # One line that the figure of all variants shows too is no figure.
             if len(configurations) > 1 or len(found) == 1:
-                yield f"experiment-{named}-{slug(variant)}", experiments.experiment(study, dataset, variant)
+                yield f"experiment-{named}-{slug(variant)}", experiment(study, dataset, variant)
             for parameter in swept(configurations):
-                figure = experiments.highlight(study, dataset, variant, parameter)
+                figure = highlight(study, dataset, variant, parameter)
                 yield f"highlight-{named}-{slug(variant)}-{slug(parameter)}", figure
-        yield f"architectures-{named}", experiments.architectures(study, dataset)
+        yield f"architectures-{named}", architectures(study, dataset)
         yield f"comparison-{named}", plots.comparison(study, dataset)
 
 

@@ -14,7 +14,7 @@ from ganbench.report.boards import coverage, score
 from ganbench.report.leaderboard import leaderboards
 from ganbench.report.limits import limits
 from ganbench.report.matched import Comparison, comparisons, csv
-from ganbench.report.pairs import BEST, VARIANT, groups, ordered, settings
+from ganbench.report.pairs import BEST, VARIANT, Group, groups, ordered, settings
 from ganbench.report.sentences import Voice, answer, count, effect, place, title, value, voice
 from ganbench.report.words import MISSING, clean, for_markdown, listed, number
 
@@ -27,8 +27,9 @@ def files(tables: Tables) -> dict[str, str]:
     """Name -> content of the files about matched comparisons; none where there is nothing to compare."""
     tables = ordered(tables)
     boards = leaderboards(tables)
-    found = comparisons(tables, boards)
-    return dict(zip(FILES, (csv(found), _markdown(tables, found, boards)), strict=True)) if found else {}
+    cells = groups(tables)
+    found = comparisons(tables, boards, cells)
+    return dict(zip(FILES, (csv(found), _markdown(tables, found, boards, cells)), strict=True)) if found else {}
 
 
 def roadmap(tables: Tables) -> str:
@@ -36,9 +37,9 @@ def roadmap(tables: Tables) -> str:
     return files(tables).get("roadmap.md", "")
 
 
-def _markdown(tables: Tables, found: list[Comparison], boards: pd.DataFrame) -> str:
+def _markdown(tables: Tables, found: list[Comparison], boards: pd.DataFrame, cells: list[Group]) -> str:
     speaking = voice(tables, found)
-    statuses = settings(groups(tables))
+    statuses = settings(cells)
     datasets = sorted({each.dataset for each in found if each.dataset})
     parts = [_header(tables, speaking)]
     for dataset in datasets:

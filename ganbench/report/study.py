@@ -12,8 +12,8 @@ import pandas as pd
 
 from ganbench.contracts import Tables
 from ganbench.report.axes import default_axis
-from ganbench.report.configurations import canonical, differing, labelled
-from ganbench.report.leaderboard import Ranking, finished, leaderboards, ranking
+from ganbench.report.configurations import canonical, differing
+from ganbench.report.leaderboard import Ranked, Ranking, finished, ranking
 from ganbench.report.style import Colour, variant_colours
 
 #: x (ascending) and the values there.
@@ -59,8 +59,9 @@ class Configuration:
 class Study:
     """The records of a report. `axis` is the column of the scores that learning curves are drawn against."""
 
-    def __init__(self, tables: Tables, axis: str | None = None) -> None:
-        self.tables = tables
+    def __init__(self, tables: Tables | Ranked, axis: str | None = None) -> None:
+        self._ranked = Ranked.of(tables)
+        self.tables = tables = self._ranked.tables
         self.axis = axis or default_axis(tables.run)
         self.ranking: Ranking = ranking(tables)
         self.colours: dict[str, Colour] = variant_colours(list(tables.cells["variant"]))
@@ -75,9 +76,9 @@ class Study:
         """All metrics, the ranked one first."""
         return list(self.ranking.directions)
 
-    @cached_property
+    @property
     def cells(self) -> pd.DataFrame:
-        return labelled(self.tables.cells)
+        return self._ranked.cells
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -101,7 +102,7 @@ class Study:
 
     @cached_property
     def _board(self) -> pd.DataFrame:
-        board = leaderboards(self.tables)
+        board = self._ranked.leaderboards
         return board[board["row"] == "configuration"]
 
     def configurations(self, dataset: str) -> list[Configuration]:

@@ -11,11 +11,16 @@ from rich.text import Text
 
 from ganbench.contracts import Tables
 from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures
+from ganbench.report.leaderboard import Ranked
 from ganbench.report.words import clean
 
+#: So many rows of a board, and so many failures, are printed; the files have all of them.
+MOST = 100
 
-def terminal(tables: Tables, console: Console) -> None:
+
+def terminal(tables: Tables | Ranked, console: Console) -> None:
     """Print one table per dataset, then what failed and why. Names and reasons are never read as markup."""
+    tables = Ranked.of(tables)
     shown = boards(tables)
     for board in shown:
         # Not the table's own title and caption: those are no wider than the table.
@@ -26,14 +31,21 @@ def terminal(tables: Tables, console: Console) -> None:
         table = _table(board)
         wanted = console.measure(table, options=console.options.update(width=10_000)).maximum
         console.print(table if wanted <= console.width else _table(board, stacked=True))
+        if len(board.rows) > MOST:
+            console.print(Text(f"  and {len(board.rows) - MOST:,} more: leaderboard.md has all of them"))
         console.print()
         for note in board.notes:
             console.print(Text(f"  {note}", style="dim"))
         console.print()
     if shown:
         console.print(Text(LEGEND, style="dim"))
-    for number, line in enumerate(failures(tables)):
-        console.print(Text(f"  {line}" if number else f"\n{line}:", style="" if number else "bold red"))
+    count, *failed = failures(tables) or [""]
+    if count:
+        console.print(Text(f"\n{count}:", style="bold red"))
+    for line in failed[:MOST]:
+        console.print(Text(f"  {line}"))
+    if len(failed) > MOST:
+        console.print(Text(f"  and {len(failed) - MOST:,} more: leaderboard.md has all of them"))
 
 
 def _table(board: Board, *, stacked: bool = False) -> Table:
@@ -41,8 +53,9 @@ def _table(board: Board, *, stacked: bool = False) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for name in board.header:
         table.add_column(_cell(name, stacked), justify="left" if name in WORDS else "right", overflow="fold")
-    for position, row in enumerate(board.rows):
-        style, is_last = "bold" if row[0] == "1" else "", position == len(board.rows) - 1
+    rows = board.rows[:MOST]
+    for position, row in enumerate(rows):
+        style, is_last = "bold" if row[0] == "1" else "", position == len(rows) - 1
         table.add_row(*[_cell(text, stacked) for text in row], style=style, end_section=is_last)
     if board.real:
         table.add_row(*[_cell(text, stacked) for text in board.real], style="italic")

@@ -12,7 +12,10 @@ MISSING = "–"
 
 def clean(text: object) -> str:
     """`text` on one line without control characters (a reason may carry a traceback or a terminal escape)."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    line = str(text)
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else " " for c in line)
+    return " ".join(line.split())
 
 
 def number(mean: float, half: float = math.nan) -> str:
