@@ -128,9 +128,9 @@ def _run(plan: Plan, source: Source, store: Store, options: Options, console: Co
 
     with RunView(console) as view:
         outcome = run_plan(plan, source.text, store, options, view, installed())
-    tables = store.tables()
-    report.write(tables, store.root, pictures=False)
-    report.terminal(tables, console)
+    ranked = report.Ranked(store.tables())
+    report.write(ranked, store.root, pictures=False)
+    report.terminal(ranked, console)
     click.echo(f"{_counts(outcome)}; {outcome.trained} trained now; records in {store.root}")
     for cell, manifest in outcome.failures:
         reason = on_one_line(manifest.get("reason") or "not trained")
@@ -148,8 +148,11 @@ def _counts(outcome: Outcome) -> str:
 @_FILES
 @_RESULTS
 @_ONLY
-def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...]) -> None:
+@click.option("--cells", "every", is_flag=True, help="A line for every cell, however many there are.")
+def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...], every: bool) -> None:
     """Show the cells of benchmark FILEs: which are done, new or skipped, and why. Trains and writes nothing.
+
+    Of more than 500 cells it shows the configurations, of more than 500 configurations the variants and datasets.
 
     \b
     Examples:
@@ -162,38 +165,35 @@ def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...]) -> None:
     for resolved, source in loaded:
         if len(loaded) > 1:
             click.echo(f"{resolved.benchmark.name}: {source.path}")
-        counts = _plan(resolved, _store(results, resolved), only)
+        counts = _plan(resolved, _store(results, resolved), only, every)
         configurations, cells = configurations + counts[0], cells + counts[1]
     if len(loaded) > 1:
         click.echo(f"{len(loaded)} benchmarks, {configurations} configurations, {cells} cells in all")
 
 
-def _plan(resolved: Plan, store: Store, only: tuple[str, ...]) -> tuple[int, int]:
+def _plan(resolved: Plan, store: Store, only: tuple[str, ...], every: bool) -> tuple[int, int]:
     """Print the cells of one benchmark; how many configurations and cells it has."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ganbench.plan import distinctions
-    from ganbench.run import fingerprints, selected, stale, state
+    from ganbench.listing import Entry, listing, show
+    from ganbench.run import fingerprints, looked_at, selected, state
 
     cells = selected(resolved.cells(fingerprints(resolved)), only)
-    settings = distinctions(cells)
-    table = Table("cell", "parameters", "seed", "status", box=None, header_style="bold")
     counts: dict[str, int] = {}
-    for cell in cells:
-        status = state(cell, store)
+    entries = []
+    for cell, manifest, what in looked_at(cells, store, installed()):
+        status = state(cell, manifest)
         said = f"skipped: {cell.skip}" if cell.skip else {"planned": "new"}.get(status, status)
-        if what := stale(cell, store, installed()):
+        if what:
             # What failed by other code is tried again unasked; what is done is not thrown away unasked.
             status, said = ("stale", f"stale: {what}") if status == "done" else ("planned", f"{status}, but {what}")
         counts[status] = counts.get(status, 0) + 1
-        row = (f"{cell.variant} on {cell.dataset}", settings[cell.directory], str(cell.seed), said)
-        table.add_row(*(escape(on_one_line(text)) for text in row))  # a path may hold anything
-    console = _console()
-    console.print(table)
+        entries.append(Entry(cell, said))
+    shown = listing(entries, every=every)
+    show(shown, _console())
+    if shown.of != "cells":
+        click.echo(f"(these are {shown.of}; --cells shows every cell)")
     todo = sum(count for status, count in counts.items() if status in ("planned", "interrupted", "running"))
     rest = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()) if status != "planned")
-    configurations = len({(cell.variant, cell.dataset, tuple(cell.params.items())) for cell in cells})
+    configurations = len({id(cell.row) for cell in cells})
     click.echo(f"{configurations} configurations, {len(cells)} cells, {todo} to train{f' ({rest})' if rest else ''}")
     for name, chosen in resolved.datasets.items():
         if chosen.error:
@@ -294,7 +294,17 @@ def plugins() -> None:
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report (default: FOLDER).")
 @click.option("--x", type=click.Choice(_AXES), help="X axis of learning curves (default: the unit of the budget).")
-def report(folders: tuple[Path, ...], to: Path | None, x: str | None) -> None:
+@click.option(
+    "--pictures",
+    type=click.Choice(("all", "datasets", "none")),
+    help="Which are drawn (default: all; of more than 50 variants on a dataset only those of whole datasets).",
+)
+def report(
+    folders: tuple[Path, ...],
+    to: Path | None,
+    x: str | None,
+    pictures: Literal["all", "datasets", "none"] | None,
+) -> None:
     """Write leaderboards, plots and sample sheets from the records in FOLDERS (default: the latest below results/).
 
     Several folders make one report, where their numbers can be compared; --to says where it goes.
@@ -317,13 +327,17 @@ def report(folders: tuple[Path, ...], to: Path | None, x: str | None) -> None:
     if (out / "run.json").exists() and [out.resolve()] != [store.root.resolve() for store in stores]:
         raise UserError(f"{out} holds the results of a run, with a report of its own; choose another folder with --to")
     tables = merge(stores, out.resolve().name)
-    written = reports.write(tables, out, x=x)
+    ranked = reports.Ranked(tables)
+    written = reports.write(ranked, out, x=x, pictures=pictures or True)
     for component in installed().components:
         if component.kind == "reporters":
             component.load()().report(tables, out / "report")
-    reports.terminal(tables, _console())
+    reports.terminal(ranked, _console())
     for path in written:
         click.echo(path)
+    if pictures is None and ranked.experiments > reports.MANY:
+        many = f"there are {ranked.experiments} variants on a dataset, more than {reports.MANY}"
+        click.echo(f"{many}: pictures of each are left out; --pictures all draws them")
 
 
 @main.command()

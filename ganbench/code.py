@@ -52,7 +52,7 @@ def changed(then: Mapping[str, str], now: Mapping[str, str]) -> str:
 
     ``dcgan.py and networks.py of ganbench_gans changed``; ``ganbench-my-gan 1.2 is now 1.3``.
     """
-    if not then:
+    if not then or then == now:
         return ""
     differing = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
     phrases = []

@@ -62,4 +62,6 @@ def on_one_line(text: str, length: int = 1000) -> str:
     """
     if len(text) > length:
         text = f"{text[: length // 2]} ... {text[-length // 2 :]}"
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -85,11 +85,7 @@ class Params:
     @classmethod
     def fields(cls) -> dict[str, tuple[type, Any, Info]]:
         """Name -> (type, default, `Info`), in the order of definition."""
-        types = typing.get_type_hints(cls)
-        return {
-            field.name: (types[field.name], field.default, field.metadata.get("ganbench", Info("")))
-            for field in dataclasses.fields(cls)
-        }
+        return dict(_fields(cls))
 
     @classmethod
     def resolve(cls, values: Mapping[str, Any], *, owner: str = "") -> Self:
@@ -97,7 +93,7 @@ class Params:
 
         Raises `ParamError` naming the parameter, what is wrong with it, its range and the paper's value.
         """
-        fields, of = cls.fields(), f" of {owner}" if owner else ""
+        fields, of = _fields(cls), f" of {owner}" if owner else ""
         checked = {}
         for name, value in values.items():
             if name not in fields:
@@ -110,12 +106,26 @@ class Params:
 
     def to_dict(self) -> dict[str, Value]:
         """The values by name, ready for JSON."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in _fields(type(self))}
 
     def labels(self) -> dict[str, str]:
         """Each parameter as names of configurations show it (``BS=32``); empty where it is left out of them."""
         values = self.to_dict()
-        return {name: info.label(name, values[name]) for name, (_, _, info) in self.fields().items()}
+        return {name: info.label(name, values[name]) for name, (_, _, info) in _fields(type(self)).items()}
+
+
+_Fields = dict[str, tuple[type, Any, Info]]
+_known: dict[type, _Fields] = {}  # a class does not change, and its type hints take long to work out
+
+
+def _fields(cls: type[Params]) -> _Fields:
+    if cls not in _known:
+        types = typing.get_type_hints(cls)
+        _known[cls] = {
+            field.name: (types[field.name], field.default, field.metadata.get("ganbench", Info("")))
+            for field in dataclasses.fields(cls)
+        }
+    return _known[cls]
 
 
 def _check(name: str, of: str, value: Any, kind: type, default: Any, info: Info) -> Value:

@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ganbench.config import Benchmark, Budget, DatasetEntry, Evaluate, Grid, Location, Source
@@ -39,43 +40,6 @@ class ChosenDataset:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One training: a variant with parameters on a dataset with a seed. `skip` says why it makes no sense."""
-
-    variant: str
-    variant_id: str
-    dataset: str
-    seed: int
-    params: Mapping[str, Value]
-    overrides: Mapping[str, Value]
-    symbols: Mapping[str, str]
-    labels: Mapping[str, str]
-    key: str
-    task: Mapping[str, Any] = field(repr=False)
-    skip: str = ""
-
-    @property
-    def directory(self) -> str:
-        """Name of the cell's directory: readable, and unique by its key."""
-        return f"{slug(self.variant, 30)}-{slug(self.dataset, 30)}-s{self.seed}-{self.key[:12]}"
-
-    def outline(self) -> dict[str, Any]:
-        """What ``run.json`` says of the cell."""
-        return {
-            "key": self.key,
-            "variant": self.variant,
-            "dataset": self.dataset,
-            "seed": self.seed,
-            "params": dict(self.params),
-            "symbols": dict(self.symbols),
-            "labels": dict(self.labels),
-            "overrides": dict(self.overrides),
-            **{name: self.task[name] for name in ("budget", "evaluate", "precision")},
-            "skip": self.skip,
-        }
-
-
-@dataclass(frozen=True)
 class Row:
     """One configuration on one dataset: cells but for their seeds. `name` is the variant's."""
 
@@ -87,6 +51,92 @@ class Row:
     overrides: Mapping[str, Value]
     budget: Budget
     evaluate: Evaluate
+
+    @property
+    def start(self) -> str:
+        """How the names of its cells' directories begin."""
+        return f"{slug(self.name, 30)}-{slug(self.data.name, 30)}"
+
+    @cached_property
+    def values(self) -> dict[str, Value]:
+        return self.params.to_dict()
+
+    @cached_property
+    def symbols(self) -> dict[str, str]:
+        return {name: info.symbol for name, (_, _, info) in self.params.fields().items()}
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        return self.params.labels()
+
+    @cached_property
+    def skip(self) -> str:
+        """Why the variant cannot be trained on the dataset; empty where it can."""
+        return (self.variant.unsuitable(self.data.spec, self.params) or "") if self.data.spec else ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One training: a row of the plan with a seed. `skip` says why it makes no sense.
+
+    It holds nothing that is the same for all seeds of its row, since there can be a hundred thousand of it.
+    """
+
+    row: Row
+    seed: int
+    key: str
+    #: Name of the cell's directory: readable, and unique by its key.
+    directory: str
+    fingerprint: str
+    device: str
+    plan: Plan = field(repr=False)
+
+    @property
+    def variant(self) -> str:
+        return self.row.name
+
+    @property
+    def variant_id(self) -> str:
+        return self.row.component.id
+
+    @property
+    def dataset(self) -> str:
+        return self.row.data.name
+
+    @property
+    def params(self) -> Mapping[str, Value]:
+        return self.row.values
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.row.labels
+
+    @property
+    def skip(self) -> str:
+        return self.row.skip
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """The unit of work that trains it: what ``cell.json`` says."""
+        return self.plan.cell_task(self)
+
+    def outline(self) -> dict[str, Any]:
+        """What ``run.json`` says of the cell."""
+        row = self.row
+        return {
+            "key": self.key,
+            "variant": self.variant,
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "params": row.values,
+            "symbols": row.symbols,
+            "labels": row.labels,
+            "overrides": dict(row.overrides),
+            "budget": _budget(row.budget),
+            "evaluate": row.evaluate.model_dump(),
+            "precision": self.plan.benchmark.precision,
+            "skip": row.skip,
+        }
 
 
 @dataclass(frozen=True)
@@ -116,26 +166,31 @@ class Plan:
 
         `fingerprints` maps dataset names to content fingerprints; a dataset without one has not been prepared.
         """
+        rows = []
+        for row in self.rows:
+            fingerprint = fingerprints.get(row.data.name, "")
+            rows.append((row, fingerprint, f"{row.start}-s", _Keys(self._identity(row, fingerprint))))
         cells: dict[str, Cell] = {}
-        for seed, row in itertools.product(self.benchmark.seed_list, self.rows):
-            cell = self._cell(seed, row, fingerprints, device)
-            cells.setdefault(cell.directory, cell)
+        for seed in self.benchmark.seed_list:
+            for row, fingerprint, start, keys in rows:
+                key = keys.of(seed)
+                name = f"{start}{seed}-{key[:12]}"
+                if name not in cells:
+                    cells[name] = Cell(row, seed, key, name, fingerprint, device, self)
         return list(cells.values())
 
-    def _cell(self, seed: int, row: Row, fingerprints: Mapping[str, str], device: str) -> Cell:
-        component, variant, chosen, params = row.component, row.variant, row.data, row.params
-        budget = row.budget
-        identity = {
+    def _identity(self, row: Row, fingerprint: str) -> dict[str, Any]:
+        """Everything that determines the numbers of the cells of `row`, but for their seeds."""
+        return {
             "protocol": PROTOCOL,
-            "variant": component.id,
-            "variant_version": variant.version,
-            "params": params.to_dict(),
-            "dataset": chosen.component.id,
-            "dataset_version": chosen.dataset.version,
-            "dataset_params": chosen.dataset.params.to_dict(),
-            "fingerprint": fingerprints.get(chosen.name, ""),
-            "seed": seed,
-            "budget": {"unit": budget.unit, "amount": float(budget.amount)},
+            "variant": row.component.id,
+            "variant_version": row.variant.version,
+            "params": row.values,
+            "dataset": row.data.component.id,
+            "dataset_version": row.data.dataset.version,
+            "dataset_params": row.data.dataset.params.to_dict(),
+            "fingerprint": fingerprint,
+            "budget": _budget(row.budget),
             "precision": self.benchmark.precision,
             "evaluate": row.evaluate.model_dump(),
             "train_on": self.benchmark.train_on,
@@ -148,37 +203,29 @@ class Plan:
             # Only replacements: a metric that is added later brings its usual extractor and changes no key.
             "extractors": {asked: self.extractors[asked].id for asked in self.benchmark.extractors},
         }
-        task = {
+
+    def cell_task(self, cell: Cell) -> dict[str, Any]:
+        """The unit of work that trains a cell of this plan."""
+        row = cell.row
+        identity = {**self._identity(row, cell.fingerprint), "seed": cell.seed}
+        return {
             "unit": "cell",
-            "key": key(identity),
+            "key": cell.key,
             "variant": row.name,
-            "variant_id": component.id,
+            "variant_id": row.component.id,
             "params": identity["params"],
-            **self._dataset_task(chosen),
-            "fingerprint": identity["fingerprint"],
-            "seed": seed,
+            **self._dataset_task(row.data),
+            "fingerprint": cell.fingerprint,
+            "seed": cell.seed,
             "budget": identity["budget"],
             "precision": self.benchmark.precision,
             "evaluate": identity["evaluate"],
             "train_on": self.benchmark.train_on,
             "rank": self.rank,
             **self._scoring_task(),
-            "device": device,
+            "device": cell.device,
             "identity": identity,
         }
-        return Cell(
-            variant=row.name,
-            variant_id=component.id,
-            dataset=chosen.name,
-            seed=seed,
-            params=params.to_dict(),
-            overrides=row.overrides,
-            symbols={name: info.symbol for name, (_, _, info) in params.fields().items()},
-            labels=params.labels(),
-            key=task["key"],
-            task=task,
-            skip=(variant.unsuitable(chosen.spec, params) or "") if chosen.spec else "",
-        )
 
     def reference_task(self, chosen: ChosenDataset, device: str) -> dict[str, Any]:
         """The unit of work that prepares a dataset: its arrays, extractors, references and real rows."""
@@ -201,21 +248,42 @@ class Plan:
 
 def distinctions(cells: Sequence[Cell]) -> dict[str, str]:
     """Cell directory -> the parameters in which it differs from others of its variant and dataset (``BS=16 BN=No``)."""
-    groups: dict[tuple[str, str], list[Cell]] = {}
+    groups: dict[tuple[str, str], dict[int, Row]] = {}
     for cell in cells:
-        groups.setdefault((cell.variant, cell.dataset), []).append(cell)
-    found = {}
-    for group in groups.values():
-        names = [name for name in group[0].params if len({cell.params[name] for cell in group}) > 1]
-        for cell in group:
-            found[cell.directory] = " ".join(cell.labels[name] for name in names if cell.labels[name])
-    return found
+        groups.setdefault((cell.variant, cell.dataset), {})[id(cell.row)] = cell.row
+    texts = {}
+    for rows in groups.values():
+        first = next(iter(rows.values()))
+        names = [name for name in first.values if len({row.values[name] for row in rows.values()}) > 1]
+        for number, row in rows.items():
+            texts[number] = " ".join(row.labels[name] for name in names if row.labels[name])
+    return {cell.directory: texts[id(cell.row)] for cell in cells}
 
 
 def key(identity: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of canonical JSON: sorted keys, no white space, so that order in the file does not matter."""
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(_canonical(identity).encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+class _Keys:
+    """The `key` of an identity that lacks its seed, for any seed: what stands before that is hashed once."""
+
+    def __init__(self, seedless: Mapping[str, Any]) -> None:
+        before, after = ({name: seedless[name] for name in seedless if (name > "seed") == late} for late in (0, 1))
+        self._before = hashlib.sha256((_canonical(before).removesuffix("}") + ',"seed":').encode())
+        self._after = ("," + _canonical(after).removeprefix("{")).encode()
+
+    def of(self, seed: int) -> str:
+        digest = self._before.copy()
+        digest.update(b"%d%b" % (seed, self._after))
+        return digest.hexdigest()
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {"unit": budget.unit, "amount": float(budget.amount)}
 
 
 def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
@@ -271,7 +339,7 @@ def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
                 for data in chosen.values():
                     row = Row(short, component, variant, data, params, overrides, budget, evaluate)
                     twin = rows_by.setdefault((component.id, data.name, params), row)
-                    if (twin.budget, twin.evaluate) != (budget, evaluate):
+                    if twin is not row and (twin.budget, twin.evaluate) != (budget, evaluate):
                         again = f"{short} on {data.name} is there twice with the same parameters and another budget"
                         raise source.error(f"{again} or evaluate; they would share a line of the leaderboard", where)
                     rows.append(row)

@@ -8,10 +8,10 @@ import re
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from ganbench import code, space
 from ganbench.config import DEVICE
@@ -22,7 +22,7 @@ from ganbench.executors import InlineExecutor
 from ganbench.plan import Cell, Plan
 from ganbench.plugins import Plugins
 from ganbench.shift import Limits, Shift
-from ganbench.store import Record, Store, Unit
+from ganbench.store import PLANNED, Record, Store, Unit
 from ganbench.worker import lacking
 
 _TRIED = ("failed", "oom", "timeout", "diverged")
@@ -96,15 +96,38 @@ def selected(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
     return chosen
 
 
-def state(cell: Cell, store: Store) -> str:
+def state(cell: Cell, manifest: Record) -> str:
     """What a run would make of a cell: ``skipped``, its last status, or ``planned`` where there is no record."""
-    return "skipped" if cell.skip else store.cell(cell.directory).status
+    return "skipped" if cell.skip else str(manifest["status"])
 
 
-def stale(cell: Cell, store: Store, plugins: Plugins) -> str:
-    """What changed in the code of a cell's variant since the cell was trained (or tried); empty where nothing did."""
-    then = store.cell(cell.directory).manifest.get("code", {})
-    return code.changed(then, code.fingerprint(plugins.find("variants", cell.variant_id), plugins)) if then else ""
+def looked_at(cells: Iterable[Cell], store: Store, plugins: Plugins) -> Iterator[tuple[Cell, Record, str]]:
+    """Each cell with its manifest, and what changed in its variant's code since it was trained (or tried), or "".
+
+    A manifest is read once and not kept, and only where there is a directory.
+    """
+    made, changes = store.made(), Changes(plugins)
+    for cell in cells:
+        manifest = store.cell(cell.directory).manifest if cell.directory in made else PLANNED
+        yield cell, manifest, changes.since(cell, manifest)
+
+
+class Changes:
+    """Which cells were trained (or tried) by other code than today's."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._plugins = plugins
+        self._today: dict[str, dict[str, str]] = {}
+
+    def since(self, cell: Cell, manifest: Record) -> str:
+        """What changed in the code of the cell's variant; empty where nothing did."""
+        then: dict[str, str] = manifest.get("code", {})
+        if not then:
+            return ""
+        name = cell.variant_id
+        if name not in self._today:
+            self._today[name] = code.fingerprint(self._plugins.find("variants", name), self._plugins)
+        return code.changed(then, self._today[name])
 
 
 def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugins: Plugins) -> Outcome:
@@ -115,8 +138,8 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     device = choose_device(options.device or plan.benchmark.device)
     executor: type[Executor] = plugins.find("executors", options.executor).load()
     on_unit = device.partition(":")[0]  # a worker sees only the GPU it was given
-    # Before anything is created, and while it can still be refused: does the selection match?
-    selected(plan.cells({}, on_unit), options.only)
+    if options.only:  # before anything is created, and while it can still be refused: does the selection match?
+        selected(plan.cells({}, on_unit), options.only)
 
     def crew(jobs: int | None) -> Executor:
         if options.debug:
@@ -230,53 +253,64 @@ class _Training:
         """Raises `UserError` when cells are stale and the options do not say what to do with them."""
         self.store, self.plan, self.options, self.view, self.plugins = store, plan, options, view, plugins
         self.cells = {cell.directory: cell for cell in selected(cells, options.only)}
-        self.known = cells
         self.references = {name: store.reference(name).manifest for name in {cell.dataset for cell in cells}}
-        self.retrained = self._stale()
+        self.changes = Changes(plugins)
         self.trained = 0
-        self.attempts = {name: store.cell(name).manifest["attempt"] for name in self.cells}
-
-    def _stale(self) -> set[str]:
-        """The cells to set aside and to train again."""
-        found = {}
-        for name, cell in self.cells.items():
-            if self.store.cell(name).status == "done" and (what := stale(cell, self.store, self.plugins)):
-                found[name] = what
-        if found and self.options.stale is None:
+        self.retrained: set[str] = set()  # to be set aside and trained again
+        self.attempts: dict[str, int] = {}
+        self.todo: dict[str, bool] = {}  # what wants work -> whether that is training
+        self.finished: set[str] = set()  # what is done and wants none
+        #: How long cells of a variant on a dataset took, from those that are done.
+        self.seconds: dict[tuple[str, str], float] = {}
+        found: list[str] = []
+        for cell, manifest, what in looked_at(cells, store, plugins):
+            name, done = cell.directory, manifest["status"] == "done"
+            if done:
+                self.seconds[cell.variant, cell.dataset] = manifest["seconds"]["total"]
+            if name not in self.cells:
+                continue
+            if done and what:
+                found.append(what)
+                if options.stale == "retrain":
+                    self.retrained.add(name)
+            self.attempts[name] = manifest["attempt"]
+            if self._wants(cell, manifest):
+                self.todo[name] = not done or name in self.retrained
+            elif done:
+                self.finished.add(name)
+        if found and options.stale is None:
             count = f"{len(found)} done cells were" if len(found) > 1 else "1 done cell was"
             raise UserError(
-                f"{count} trained by other code than today's ({next(iter(found.values()))}): "
+                f"{count} trained by other code than today's ({found[0]}): "
                 "--stale retrain trains again (and keeps the old records in retired/), --stale keep leaves them"
             )
-        return set(found) if self.options.stale == "retrain" else set()
 
-    def _wants(self, cell: Cell) -> bool:
-        """Whether there is something to do for a cell, as its records stand now."""
-        unit, reference = self.store.cell(cell.directory), self.references[cell.dataset]
-        manifest = unit.manifest
+    def _wants(self, cell: Cell, manifest: Record) -> bool:
+        """Whether there is something to do for a cell, as its manifest says."""
+        reference = self.references[cell.dataset]
         if cell.skip or reference["status"] != "done":
             return False
         if cell.directory in self.retrained:
             return True
         if manifest["status"] == "done":
-            return bool(set(lacking(manifest, cell.task["metrics"])) - set(reference["unavailable"]))
+            return bool(set(lacking(manifest, self.plan.metric_versions)) - set(reference["unavailable"]))
         if manifest["attempt"] > self.attempts[cell.directory]:
             return manifest["status"] not in _TRIED  # another run has tried it since this one was started
-        tried = manifest["status"] in _TRIED and manifest.get("cause") != "dataset" and unit.task == cell.task
-        return not tried or manifest["status"] in self.options.retry or bool(stale(cell, self.store, self.plugins))
+        if manifest["status"] not in _TRIED or manifest.get("cause") == "dataset":
+            return True
+        if self.store.cell(cell.directory).task != cell.task or manifest["status"] in self.options.retry:
+            return True
+        return bool(self.changes.since(cell, manifest))
 
     def run(self, executor: Executor) -> Outcome:
         """Train what is not done, and score again what lacks a metric."""
-        todo = [self.store.cell(name) for name, cell in self.cells.items() if self._wants(cell)]
+        todo = [self.store.cell(name) for name in self.todo]
         if self._without_dataset() and self.options.fail_fast:
             todo.clear()
-        seconds = self._known_seconds()
-        of = {name: (cell.variant, cell.dataset) for name, cell in self.cells.items()}
-        todo.sort(key=lambda unit: -seconds.get(of[unit.directory.name], float("inf")))
+        todo.sort(key=self._expected, reverse=True)
         if not self.options.debug:
             specs = {name: chosen.spec for name, chosen in self.plan.datasets.items()}
-            fresh = [unit for unit in todo if unit.status != "done" or unit.directory.name in self.retrained]
-            tasks = [self.cells[unit.directory.name].task for unit in fresh]
+            tasks = [self.cells[unit.directory.name].task for unit in todo if self.todo[unit.directory.name]]
             space.check(self.store.root, space.estimate(tasks, specs.get, executor.slots))
         self.view.started(len(self.cells), len(self.cells) - len(todo))
         self.plugins.notify("run_started", folder=self.store.root, cells=len(todo))
@@ -296,8 +330,11 @@ class _Training:
         """Write down that cells cannot be trained for lack of their dataset; whether there are any."""
         found = False
         for name, cell in self.cells.items():
-            unit, reference = self.store.cell(name), self.references[cell.dataset]
-            if not cell.skip and reference["status"] != "done" and unit.status != "done" and unit.claim():
+            reference = self.references[cell.dataset]
+            if cell.skip or reference["status"] == "done":
+                continue
+            unit = self.store.cell(name)
+            if unit.status != "done" and unit.claim():
                 unit.create(cell.task)
                 reason = f"{cell.dataset} cannot be used: {reference.get('reason', '')}"
                 unit.update(status="failed", reason=reason, cause="dataset")
@@ -309,7 +346,7 @@ class _Training:
         """Make a cell that this run has taken ready for its worker; False where it is no longer wanted."""
         name = unit.directory.name
         cell = self.cells[name]
-        if not self._wants(cell):
+        if not self._wants(cell, unit.manifest):
             return False
         if name in self.retrained:
             self.store.retire(unit)
@@ -332,17 +369,16 @@ class _Training:
     def _outcome(self) -> Outcome:
         outcome = Outcome(trained=self.trained)
         for cell in self.cells.values():
-            status = state(cell, self.store)
+            name = cell.directory
+            # What was done when this run began stays so; all else may have changed, by another run too.
+            manifest = {"status": "done"} if name in self.finished else self.store.cell(name).manifest
+            status = state(cell, manifest)
             outcome.statuses[status] += 1
             if status not in ("done", "skipped"):
-                outcome.failures.append((cell, self.store.cell(cell.directory).manifest))
+                outcome.failures.append((cell, manifest))
         return outcome
 
-    def _known_seconds(self) -> dict[tuple[str, str], float]:
-        """How long cells of a variant on a dataset took, from those that are done."""
-        known: dict[tuple[str, str], Any] = {}
-        for cell in self.known:
-            manifest = self.store.cell(cell.directory).manifest
-            if manifest["status"] == "done":
-                known[cell.variant, cell.dataset] = manifest["seconds"]["total"]
-        return known
+    def _expected(self, unit: Unit) -> float:
+        """How long a cell may take: what is not known comes first."""
+        cell = self.cells[unit.directory.name]
+        return self.seconds.get((cell.variant, cell.dataset), float("inf"))
