@@ -42,7 +42,7 @@ def write(
         folder / "results.parquet": files.parquet(ranked),
         **{folder / name: text.encode() for name, text in roadmap.files(ranked.tables).items()},
     }
-    if costs := speed.csv(tables):
+    if costs := speed.csv(ranked):
         contents[folder / "speed.csv"] = costs.encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)

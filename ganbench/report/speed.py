@@ -6,7 +6,7 @@ import pandas as pd
 
 from ganbench.contracts import Tables
 from ganbench.report.boards import Board
-from ganbench.report.configurations import labelled
+from ganbench.report.leaderboard import Ranked
 from ganbench.report.words import MISSING, clean, for_csv, number
 
 LEGEND = (
@@ -31,12 +31,12 @@ _NUMBERS: dict[str, tuple[str, float]] = {
 }
 
 
-def speeds(tables: Tables) -> pd.DataFrame:
+def speeds(tables: Tables | Ranked) -> pd.DataFrame:
     """One row per configuration with counters: ``dataset, variant, configuration, params`` (JSON), ``n`` and the means.
 
     A mean is over the cells that have the number, and NaN where none has.
     """
-    cells = labelled(tables.cells)
+    cells = Ranked.of(tables).cells
     cells = cells[(cells["status"] == "done") & cells["speed"].astype(bool)].rename(columns={"config": "names"})
     names = ["dataset", "variant", "configuration", "names"]
     counted = pd.DataFrame(list(cells["speed"]), index=cells.index, columns=list(_NUMBERS)).astype(float)
@@ -47,9 +47,10 @@ def speeds(tables: Tables) -> pd.DataFrame:
     return order.rename(columns={"names": "params"}).reset_index(drop=True)
 
 
-def boards(tables: Tables) -> list[Board]:
+def boards(tables: Tables | Ranked) -> list[Board]:
     """One board per dataset; none where no cell was counted."""
-    return [_board(str(dataset), table, tables.cells) for dataset, table in speeds(tables).groupby("dataset")]
+    cells = Ranked.of(tables).tables.cells
+    return [_board(str(dataset), table, cells) for dataset, table in speeds(tables).groupby("dataset")]
 
 
 def _board(dataset: str, table: pd.DataFrame, cells: pd.DataFrame) -> Board:
@@ -74,7 +75,7 @@ def _text(name: str, value: float) -> str:
     return number(value)
 
 
-def csv(tables: Tables) -> str:
+def csv(tables: Tables | Ranked) -> str:
     """`speeds` in full precision; empty where no cell was counted."""
     table = speeds(tables)
     if table.empty:
