@@ -20,6 +20,7 @@ import click
 import numpy as np
 import plain
 import torch
+from ganbench_gans.networks import fake_cost, gradient_norms, real_cost
 from networks import LATENT_DIM, Case, build
 from torch import Tensor
 
@@ -28,7 +29,6 @@ from ganbench.batches import Batches
 from ganbench.counters import flops
 from ganbench.environment import processor
 from ganbench.train import Budget, Moment, Precision, play
-from ganbench_gans.networks import fake_cost, gradient_norms, real_cost
 
 BATCH = 64
 CASES = [

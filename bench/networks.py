@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from torch import Tensor, nn
-
 from ganbench_gans.layers import UpsampledConv2d
 from ganbench_gans.networks import Discriminator, Generator, dcgan_init
+from torch import Tensor, nn
 
 LATENT_DIM = 100
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from ganbench_gans.layers import UpsampledConv2d
 from torch import nn
 
 from ganbench.api import Batch, DataSpec, Diverged, Game, Latent, Optimizer, Player, Split
@@ -59,6 +60,23 @@ def test_every_variant_plays_at_every_size(name: str, size: int, channels: int) 
 def test_every_way_of_upsampling_and_normalising_plays(upsample: str, batch_norm: bool) -> None:
     for name in ("dcgan", "cgan", "wgan", "wgan-gp"):
         assert run(make(name, upsample=upsample, batch_norm=batch_norm), amount=1, times=1)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("bias", [True, False])
+def test_upsampling_and_convolution_in_one_step_are_those_two(kernel: int, bias: bool) -> None:
+    torch.manual_seed(0)
+    one = UpsampledConv2d(3, 5, kernel, padding=kernel // 2, bias=bias).double()
+    two = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 5, kernel, padding=kernel // 2, bias=bias).double())
+    two[1].load_state_dict(one.state_dict())
+    images, direction = torch.randn(2, 3, 6, 7).double(), torch.randn(2, 5, 12, 14).double()
+    found = []
+    for layer in (one, two):
+        input = images.clone().requires_grad_()
+        output = layer(input)
+        (output * direction).sum().backward()
+        found.append((output, input.grad, *(parameter.grad for parameter in layer.parameters())))
+    torch.testing.assert_close(*found)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam", "rmsprop"])

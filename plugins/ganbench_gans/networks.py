@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganbench_gans.layers import UpsampledConv2d
+
 LABEL_DIM = 36  # width of the label embeddings
 
 
@@ -178,7 +180,9 @@ def _upsample(how: str, inputs: int, outputs: int, *, bias: bool) -> list[nn.Mod
     """Layers that double the resolution."""
     if how == "transposed":
         return [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)]
-    interpolate = nn.Upsample(scale_factor=2, mode=how, align_corners=False if how == "bilinear" else None)
+    if how == "nearest":
+        return [UpsampledConv2d(inputs, outputs, 3, padding=1, bias=bias)]
+    interpolate = nn.Upsample(scale_factor=2, mode=how, align_corners=False)
     return [interpolate, nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)]
 
 

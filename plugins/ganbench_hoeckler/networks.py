@@ -8,6 +8,7 @@ parameters are those of the thesis.
 from __future__ import annotations
 
 import torch
+from ganbench_gans.layers import UpsampledConv2d
 from ganbench_gans.networks import LabelMap
 from torch import Tensor, nn
 
@@ -124,7 +125,9 @@ def _enlarge(how: str, inputs: int, outputs: int, kernels: tuple[int, int], size
     """Twice the resolution of maps of `size` pixels; `kernels` of the transposed and of the plain convolution."""
     if how == "TrpConv":
         return transposed(inputs, outputs, kernels[0], 2)
-    interpolate = nn.Upsample(scale_factor=2, mode=how.lower(), align_corners=False if how == "Bilinear" else None)
+    if how == "Nearest":
+        return [UpsampledConv2d(inputs, outputs, kernels[1], padding=kernels[1] // 2)]
+    interpolate = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
     return [interpolate, *conv(inputs, outputs, kernels[1], size=2 * size)]
 
 
