@@ -11,9 +11,10 @@ from ganbench.contracts import Split
 from ganbench.game import Batch
 
 
-def scale(images: Tensor) -> Tensor:
+def scale(images: Tensor, *, channels_last: bool = True) -> Tensor:
     """Uint8 images 0..255 to float32 in [-1, 1], in the memory format that convolutions prefer."""
-    return images.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1.0)
+    wanted = torch.channels_last if channels_last else torch.contiguous_format
+    return images.to(torch.float32, memory_format=wanted).div_(127.5).sub_(1.0)
 
 
 def quantise(images: Tensor) -> Tensor:
@@ -32,6 +33,7 @@ class Batches:
         self.images = torch.tensor(split.images, device=device)  # a copy: the mapped file is read-only
         self.labels = None if split.labels is None else torch.tensor(split.labels, device=device)
         self.batch_size = batch_size
+        self.channels_last = True
         self.generator = torch.Generator(device).manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.int64, device=device)
         self.position = 0
@@ -42,14 +44,22 @@ class Batches:
 
     def next(self) -> Batch:
         """The next minibatch."""
+        return self.gather(self.choose())
+
+    def choose(self) -> Tensor:
+        """The places in the data of the next minibatch's images: int64 N, on the device."""
         while len(self.order) - self.position < self.batch_size:
             fresh = torch.randperm(len(self), generator=self.generator, device=self.order.device)
             self.order = torch.cat([self.order[self.position :], fresh])
             self.position = 0
         chosen = self.order[self.position : self.position + self.batch_size]
         self.position += self.batch_size
+        return chosen
+
+    def gather(self, chosen: Tensor) -> Batch:
+        """The minibatch of the images in these places."""
         labels = None if self.labels is None else self.labels[chosen]
-        return Batch(scale(self.images[chosen]), labels)
+        return Batch(scale(self.images[chosen], channels_last=self.channels_last), labels)
 
     def state(self) -> dict[str, Any]:
         """Where the stream is, for a checkpoint."""

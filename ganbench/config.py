@@ -123,6 +123,7 @@ class Benchmark(_Model):
     extractors: dict[str, str] = {}
     device: str = Field("auto", pattern=DEVICE)
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    cuda_graphs: bool = True
     slots_per_gpu: int = Field(default=1, ge=1, le=100)
     timeout: Timeout | None = None
     retries: Retries = Retries()

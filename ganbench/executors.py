@@ -257,7 +257,7 @@ def _serve(connection: Connection, threads: int, gpu: str) -> None:
         except OSError:
             answer(CANNOT_WRITE)
             continue
-        code = run_in_this_process(Path(directory), threads)
+        code = run_in_this_process(Path(directory), threads, expendable=True)
         _print_to(Path(os.devnull))
         answer(code)
 

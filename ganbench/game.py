@@ -105,6 +105,8 @@ class Game:
     `sample(n, labels)` returns n images, float n×C×H×W in [-1, 1]; `labels` (int64 n) is None unless `conditional`.
     `generator` is the module whose state determines the samples: it is put in evaluation mode for sampling, averaged
     when `ema` > 0 (the decay per generator update, for instance 0.999) and saved as the snapshot.
+    `capturable`: on a GPU each player's turn is recorded once as a CUDA graph and replayed; say False where a cost or
+    `after_turn` depends on Python values that change between calls, such as a counter (nothing is wrong on a CPU).
     """
 
     players: Sequence[Player]
@@ -113,6 +115,7 @@ class Game:
     batch_size: int = 64
     conditional: bool = False
     ema: float = 0.0
+    capturable: bool = True
 
     def __post_init__(self) -> None:
         names = [player.name for player in self.players]

@@ -224,6 +224,7 @@ class Plan:
             "rank": self.rank,
             **self._scoring_task(),
             "device": cell.device,
+            "cuda_graphs": self.benchmark.cuda_graphs,
             "identity": identity,
         }
 

@@ -28,6 +28,13 @@ def state(device: torch.device) -> dict[str, Any]:
     }
 
 
+def host(device: torch.device) -> list[Any]:
+    """The state of the generators that are not `device`'s own, to be compared: it differs once one was drawn from."""
+    own = [] if device.type == "cpu" else torch.get_rng_state().tolist()
+    name, keys, *rest = np.random.get_state()
+    return [own, str(name), np.asarray(keys).tolist(), rest, random.getstate()]
+
+
 def restore(kept: dict[str, Any]) -> None:
     """Set the generators to a `state`."""
     torch.set_rng_state(kept["torch"].cpu())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganbench.game import Batch, Optimizer, Player
 
@@ -13,23 +13,33 @@ from ganbench.game import Batch, Optimizer, Player
 class Seat:
     """A player at the table: its optimiser, and its costs added up on the device so that no turn waits for them."""
 
-    def __init__(self, player: Player, device: torch.device) -> None:
+    def __init__(self, player: Player, device: torch.device, *, channels_last: bool = True) -> None:
         self.player = player
         self.parameters = list(player.parameters())
         self.own = set(self.parameters)
         for module in player.modules():
             module.train()
-            module.to(memory_format=torch.channels_last)
+            if channels_last:
+                module.to(memory_format=torch.channels_last)
         self.optimizer = _build(player.optimizer, self.parameters, device)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.decays = isinstance(player.optimizer, Optimizer) and player.optimizer.schedule == "linear"
+        if self.decays and device.type == "cuda":
+            for group in self.optimizer.param_groups:
+                group["lr"] = torch.tensor(group["lr"], device=device)  # a recorded turn looks there
         self.total = torch.zeros((), device=device)
         self.finite_turns = torch.zeros((), dtype=torch.int64, device=device)
         self.turns = 0
         self.turns_at_last_mean = 0
 
+    @property
+    def capturable(self) -> bool:
+        """Whether the optimiser's step can be recorded: it keeps no number on the host that changes."""
+        groups = self.optimizer.param_groups
+        return isinstance(self.player.optimizer, Optimizer) or all(group.get("capturable") for group in groups)
+
     def take_turn(self, batch: Batch, autocast: torch.autocast) -> None:
-        """One update of the player's parameters."""
+        """One update of the player's parameters, all of it on the device; `turns` is for the caller to count."""
         self.optimizer.zero_grad()
         with autocast:
             cost = self.player.cost(batch)
@@ -41,13 +51,16 @@ class Seat:
         # A sum that is once not finite stays so: counting the turns before that finds the first bad one, at no wait.
         self.total += cost.detach()
         self.finite_turns += self.total.isfinite()
-        self.turns += 1
 
     def schedule(self, spent: float) -> None:
         """Set the step size for the next round."""
         if self.decays:
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * max(0.0, 1.0 - spent)
+                now = rate * max(0.0, 1.0 - spent)
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(now)
+                else:
+                    group["lr"] = now
 
     def state(self) -> dict[str, Any]:
         """All that later turns depend on, for a checkpoint."""
@@ -61,10 +74,14 @@ class Seat:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Go on from a `state`; `schedule` is to be called next."""
         for module, weights in zip(self.player.modules(), state["networks"], strict=True):
             module.load_state_dict(weights)
+        rates = [group["lr"] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            if self.decays:
+                group["lr"] = rate  # on the device where turns are recorded, whatever it was in the checkpoint
         self.total.copy_(state["total"])
         self.finite_turns.copy_(state["finite_turns"])
         self.turns, self.turns_at_last_mean = state["turns"], state["turns_at_last_mean"]
@@ -104,9 +121,10 @@ def _build(wanted: object, parameters: list[nn.Parameter], device: torch.device)
         assert callable(wanted)
         made: torch.optim.Optimizer = wanted(parameters)
         return made
+    on_gpu = device.type == "cuda"  # where all that a step needs must be on the device, to be recorded
     if wanted.kind == "adam":
         betas = (wanted.beta1, wanted.beta2)
-        return torch.optim.Adam(parameters, lr=wanted.lr, betas=betas, eps=wanted.eps, fused=True)
+        return torch.optim.Adam(parameters, lr=wanted.lr, betas=betas, eps=wanted.eps, fused=True, capturable=on_gpu)
     if wanted.kind == "sgd":
         return torch.optim.SGD(parameters, lr=wanted.lr, momentum=wanted.momentum, fused=True)
     return torch.optim.RMSprop(
@@ -115,5 +133,6 @@ def _build(wanted: object, parameters: list[nn.Parameter], device: torch.device)
         alpha=wanted.beta2,
         eps=wanted.eps,
         momentum=wanted.momentum,
-        foreach=device.type == "cuda",
+        foreach=on_gpu,
+        capturable=on_gpu,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from ganbench.contracts import Executor
 from ganbench.errors import StorageError
 from ganbench.store import Record, Unit, cannot_write
-from ganbench.worker import CANNOT_WRITE
+from ganbench.worker import AGAIN, CANNOT_WRITE
 
 _POLL = 0.02  # seconds between looks at the executor
 _WATCH = 0.2  # seconds between looks at the progress of running units, and at the units that other runs have
@@ -119,10 +119,13 @@ class Shift:
         try:
             if code == CANNOT_WRITE:
                 raise cannot_write(unit.directory)
-            kind = _close(running, code, self.limits.minutes)
+            # Once, should a worker say so of what is not a broken-off recording.
+            anew = code == AGAIN and not self.tries[unit.directory, "anew"] and not running.timed_out
+            kind = "anew" if anew else _close(running, code, self.limits.minutes)
             self.tries[unit.directory, kind] += 1
-            if self.tries[unit.directory, kind] <= self.limits.retries.get(kind, 0):
-                self.note(f"{unit.directory.name}: {unit.manifest['reason']}; trying again")
+            if anew or self.tries[unit.directory, kind] <= self.limits.retries.get(kind, 0):
+                why = f"no CUDA graphs ({unit.manifest.get('eager')})" if anew else unit.manifest["reason"]
+                self.note(f"{unit.directory.name}: {why}; trying again")
                 self._submit(unit)
                 kept = True
         finally:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
 
-from ganbench import randomness
 from ganbench.batches import Batches
-from ganbench.errors import Diverged
 from ganbench.game import Game
-from ganbench.seats import Average, Seat
+from ganbench.graphs import Recorder
+from ganbench.seats import Average
+from ganbench.table import Table
 
 Precision = Literal["fp32", "tf32", "bf16"]
 #: Everything that the rest of a training depends on: tensors, numbers, and texts in dicts and lists.
 State = dict[str, Any]
 _CHECK_EVERY = 500  # rounds between looks at whether all costs were finite: each look waits for the device
+_WARM_UP = 3  # rounds before turns are recorded: libraries choose their kernels, optimisers make their state
 _TELL_EVERY = 0.5  # seconds between calls of `tell`
 
 
@@ -67,6 +68,7 @@ def play(
     checkpoint_every: float = 60.0,
     resume: State | None = None,
     stop: Callable[[], bool] = lambda: False,
+    recorder: Recorder | None = None,
 ) -> Moment:
     """Play `game` until `budget` is spent, calling `evaluate` at `evaluations` even points of it, the end included.
 
@@ -75,46 +77,56 @@ def play(
     game after every evaluation and every `checkpoint_every` seconds; played on from it (`resume`), with the same game,
     batches and budget, training gives the same numbers as if it had never stopped. Once `stop` says so, a last
     checkpoint is made between two rounds and `KeyboardInterrupt` raised; `evaluate` may raise it at any time, and its
-    evaluation is then the first thing done on the way from that checkpoint.
+    evaluation is then the first thing done on the way from that checkpoint. With a `recorder`, turns are replayed from
+    recordings after some rounds, where that gives the same costs.
 
-    Raises `Diverged`, naming the player and its turn, when a cost or parameter is infinite or not a number.
+    Raises `Diverged`, naming the player and its turn, when a cost or parameter is infinite or not a number, and
+    `NotRecorded` when the device broke off a recording; the process is then of no more use for training.
     """
     device = batches.images.device
-    seats = [Seat(player, device) for player in game.players]
-    everyone = {parameter for seat in seats for parameter in seat.parameters}
-    average = Average(game.generator, game.ema) if game.ema else None
-    averaged_after = game.generator_players
+    # Tensor cores want channels last; plain float32 convolutions of cuDNN do not.
+    channels_last = batches.channels_last = device.type == "cpu" or precision != "fp32"
     updates_per_round = game.generator_updates_per_round
     images_per_round = game.batches_per_round * game.batch_size
-    table = Table(seats, average, batches)
-    moment, evaluated = table.restore(resume) if resume else (Moment(), 0)
-    started = time.perf_counter() - moment.seconds
-    told, kept = moment.seconds, time.monotonic()
+    moment, evaluated = Moment(), 0
+    record_at = -1
 
-    def planned() -> int:
-        """How many evaluations there are to be by now."""
-        spent = budget.spent(moment)
-        return evaluations if spent >= 1 else min(int(spent * evaluations + 1e-9), evaluations - 1)
-
-    with _arithmetic(precision, device) as autocast:
-        for seat in seats:
+    with recorder.playing() if recorder else nullcontext(), _arithmetic(precision, device) as autocast:
+        table = Table(game, batches, autocast, channels_last=channels_last)
+        if resume:
+            table.restore(resume)
+            moment, evaluated = Moment(**resume["moment"]), resume["evaluated"]
+        for seat in table.seats:
             seat.schedule(budget.spent(moment))
+        if recorder:
+            record_at = moment.rounds + _WARM_UP
+        started = time.perf_counter() - moment.seconds
+        told, kept = moment.seconds, time.monotonic()
+
+        def planned() -> int:
+            """How many evaluations there are to be by now."""
+            spent = budget.spent(moment)
+            return evaluations if spent >= 1 else min(int(spent * evaluations + 1e-9), evaluations - 1)
+
+        def state() -> State:
+            return {"moment": asdict(moment), "evaluated": evaluated, **table.state()}
+
         while True:
             # --- evaluation
             due = planned() > evaluated
             if due:
                 try:
-                    with evaluating(game, average):
+                    with evaluating(game, table.average):
                         evaluate(moment)
                 except KeyboardInterrupt:
-                    checkpoint(table.state(moment, evaluated))  # what goes on from here begins with this evaluation
+                    checkpoint(state())  # what goes on from here begins with this evaluation
                     raise
                 evaluated = planned()
 
             # --- what a killed process goes on from
             stopping = stop()
             if due or stopping or time.monotonic() - kept > checkpoint_every:
-                checkpoint(table.state(moment, evaluated))
+                checkpoint(state())
                 kept = time.monotonic()
                 started = time.perf_counter() - moment.seconds  # neither this nor evaluation is training time
             if budget.spent(moment) >= 1:
@@ -122,17 +134,10 @@ def play(
             if stopping:
                 raise KeyboardInterrupt
 
-            # --- one round: every player takes its turns, and only its own parameters get gradients
-            batch = batches.next()
-            for seat in seats:
-                for parameter in everyone:
-                    parameter.requires_grad_(parameter in seat.own)
-                for turn in range(seat.player.turns):
-                    if turn > 0:
-                        batch = batches.next()
-                    seat.take_turn(batch, autocast)
-                    if average and seat.player in averaged_after:
-                        average.update()
+            # --- one round
+            if recorder and moment.rounds == record_at:
+                recorder.reason = table.record(recorder)
+            table.round()
 
             # --- the clock
             moment.rounds += 1
@@ -141,7 +146,7 @@ def play(
             moment.epochs = moment.images / len(batches)
             moment.seconds = time.perf_counter() - started
             spent = budget.spent(moment)
-            for seat in seats:
+            for seat in table.seats:
                 seat.schedule(spent)
             if moment.seconds - told > _TELL_EVERY:
                 told = moment.seconds
@@ -150,38 +155,10 @@ def play(
             # --- divergence, and the costs that an evaluation reports
             due = planned() > evaluated
             if due or moment.rounds % _CHECK_EVERY == 0:
-                _check_finite(seats, parameters=due)
+                table.check_finite(parameters=due)
             if due:
                 moment.seconds = time.perf_counter() - started  # after the check, which waited for the device
-                moment.costs = {seat.player.name: seat.mean_cost() for seat in seats}
-
-
-class Table:
-    """All that a game in play consists of, to be written down and set up again."""
-
-    def __init__(self, seats: list[Seat], average: Average | None, batches: Batches) -> None:
-        self.seats, self.average, self.batches = seats, average, batches
-
-    def state(self, moment: Moment, evaluated: int) -> State:
-        return {
-            "moment": asdict(moment),
-            "evaluated": evaluated,
-            "seats": [seat.state() for seat in self.seats],
-            "average": self.average.mean if self.average else [],
-            "batches": self.batches.state(),
-            "randomness": randomness.state(self.batches.images.device),
-        }
-
-    def restore(self, state: State) -> tuple[Moment, int]:
-        """Set everything as it was; where training was, and how many evaluations there had been."""
-        for seat, kept in zip(self.seats, state["seats"], strict=True):
-            seat.restore(kept)
-        if self.average:
-            for mean, kept in zip(self.average.mean, state["average"], strict=True):
-                mean.copy_(kept)
-        self.batches.restore(state["batches"])
-        randomness.restore(state["randomness"])
-        return Moment(**state["moment"]), state["evaluated"]
+                moment.costs = {seat.player.name: seat.mean_cost() for seat in table.seats}
 
 
 @contextmanager
@@ -193,7 +170,7 @@ def evaluating(game: Game, average: Average | None = None) -> Iterator[None]:
     device = next(game.generator.parameters()).device
     modes = {module: module.training for module in game.generator.modules()}
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.no_grad(), torch.autocast(device.type, enabled=False):
+    with torch.random.fork_rng(devices), torch.no_grad(), _arithmetic("fp32", device) as exactly, exactly:
         if average:
             average.swap()
         game.generator.eval()
@@ -219,16 +196,3 @@ def _arithmetic(precision: Precision, device: torch.device) -> Iterator[torch.au
     finally:
         for setting, kept in zip(settings, before, strict=True):
             setting.fp32_precision = kept
-
-
-def _check_finite(seats: list[Seat], *, parameters: bool) -> None:
-    """Raise `Diverged` when a cost so far, or (if asked) a parameter, is not finite."""
-    for seat in seats:
-        good = int(seat.finite_turns.item())
-        if good < seat.turns:
-            raise Diverged(f"the cost of the {seat.player.name} is not finite at its turn {good + 1}")
-    if parameters:
-        for seat in seats:
-            finite = torch.stack([parameter.isfinite().all() for parameter in seat.parameters])
-            if not finite.all():
-                raise Diverged(f"a parameter of the {seat.player.name} is not finite after its turn {seat.turns}")

@@ -2,7 +2,8 @@
 
 The directory says all there is to know; what comes of it is written there. Exit code 0 when the unit is done, 1 when
 it ended in another status (which, with the reason, is in its manifest), 2 when the directory is no unit, 3 when its
-records cannot be written, 130 or 143 when it was stopped by SIGINT or SIGTERM.
+records cannot be written, 4 when it is to go on in a new process (here it does so by itself), 130 or 143 when it was
+stopped by SIGINT or SIGTERM.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from ganbench.evaluate import Evaluator
     from ganbench.game import Game
 
-CANNOT_WRITE = 3  # the exit code
+CANNOT_WRITE, AGAIN = 3, 4  # exit codes
+_EAGER = "turns are not replayed from CUDA graphs: "
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -40,10 +42,12 @@ def work(
     directory: Path,
     stop: Callable[[], bool] = lambda: False,
     examine: Callable[[BaseException], None] = lambda error: None,
+    expendable: bool = False,
 ) -> int:
     """Do the unit in `directory` and return the exit code. Every way it can end is written into its manifest.
 
     Training stops with a checkpoint once `stop` says so. `examine` sees what a unit raised before it is written down.
+    `expendable`: CUDA graphs may be tried, for the process can be given up when a recording is broken off.
     """
     unit = Unit(directory)
     task = unit.task
@@ -51,7 +55,7 @@ def work(
         with unit.at_work(lambda: print("waiting for another process that is at work on this", flush=True)):
             if task["unit"] == "cell" and unit.status == "done":
                 return _rescore(unit, task) if lacking(unit.manifest, task["metrics"]) else 0
-            return _work(unit, task, stop, examine)
+            return _work(unit, task, stop, examine, expendable)
     except KeyboardInterrupt:  # while waiting: the records are not ours to write
         return 1
     except StorageError as error:
@@ -59,28 +63,38 @@ def work(
         return CANNOT_WRITE
 
 
-def _work(unit: Unit, task: Record, stop: Callable[[], bool], examine: Callable[[BaseException], None]) -> int:
+def _work(
+    unit: Unit, task: Record, stop: Callable[[], bool], examine: Callable[[BaseException], None], expendable: bool
+) -> int:
+    from ganbench.graphs import NotRecorded
+
     started = time.perf_counter()
     unit.sweep()
+    before, code = unit.manifest, _code(task)
     if not unit.checkpoints():
         unit.clear()
     unit.update(
         status="running",
         reason="",
         cause="",
-        attempt=unit.manifest["attempt"] + 1,
+        attempt=before["attempt"] + 1,
         started=now(),
         pid=os.getpid(),
         host=platform.node(),
-        code=_code(task),
+        code=code,
+        eager=before.get("eager", "") if before.get("code") == code else "",
     )
     facts: Record = {}
     status: Status
     try:
-        facts = _train(unit, task, stop, started) if task["unit"] == "cell" else _reference(unit, task)
+        facts = _train(unit, task, stop, started, expendable) if task["unit"] == "cell" else _reference(unit, task)
         status, reason = "done", ""
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped before it was done"
+    except NotRecorded as error:
+        unit.update(eager=str(error))
+        say(unit, f"{_EAGER}{error}; going on in a new process")
+        return AGAIN
     except StorageError:
         raise
     except (Exception, SystemExit) as error:
@@ -214,13 +228,23 @@ def _open(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> tuple
 _NOTHING_YET: Record = {"evaluations": [], "chosen": None, "seconds": 0.0, "checkpoint_seconds": 0.0}
 
 
-def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float) -> Record:
+def _eager(unit: Unit, task: Record, expendable: bool) -> str:
+    """Why turns are not even tried to be recorded, if there is a reason."""
+    if not task.get("cuda_graphs", True):
+        return "cuda_graphs = false"
+    if not expendable:
+        return "this process could not be given up if a recording failed"
+    return str(unit.manifest["eager"])
+
+
+def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float, expendable: bool) -> Record:
     """Play the game, evaluating as planned; then score the chosen snapshot on fresh samples."""
     from ganbench import checkpoints
     from ganbench.batches import Batches
     from ganbench.counters import Counters, flops_of
     from ganbench.environment import environment
     from ganbench.evaluate import load_snapshot, sample_sheet, save_snapshot
+    from ganbench.graphs import recorder_for
     from ganbench.train import Budget, Moment, State, evaluating, play
 
     seed, rank = task["seed"], task["rank"]
@@ -283,6 +307,8 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float) -
 
     with counters.opening():
         batches = Batches(data.split(task["train_on"]), game.batch_size, device=task["device"], seed=seed)
+    recorder = recorder_for(batches.images.device)
+    eager = _eager(unit, task, expendable) if recorder else ""
     with _interruption.later():
         last = play(
             game,
@@ -295,7 +321,10 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float) -
             checkpoint=keep,
             resume=kept["game"] if kept else None,
             stop=stop,
+            recorder=None if eager else recorder,
         )
+    if recorder and (eager := eager or recorder.reason):
+        say(unit, _EAGER + eager)
     assert chosen is not None  # the end of the budget is always evaluated
     started = time.perf_counter()
     load_snapshot(game, unit.snapshot("best"))
@@ -317,6 +346,7 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float) -
         "extractors": evaluator.hashes,
         "files": {path.name: sha256(path) for path in (unit.snapshot("best"), unit.snapshot("last"))},
         "environment": environment(task["device"]),
+        "eager": eager,
         **counters.facts(flops_of(task["variant_id"], json.dumps(task["params"]), data.spec), last, spent),
     }
 
@@ -369,7 +399,11 @@ def _rescore(unit: Unit, task: Record) -> int:
 
 
 def run_in_this_process(
-    directory: Path, threads: int | None = None, examine: Callable[[BaseException], None] = lambda error: None
+    directory: Path,
+    threads: int | None = None,
+    examine: Callable[[BaseException], None] = lambda error: None,
+    *,
+    expendable: bool = False,
 ) -> int:
     """`work`, with the process set up for it: its threads, its settings, and what stops it.
 
@@ -385,7 +419,7 @@ def run_in_this_process(
     before = {number: signal.signal(number, _interruption.heard) for number in heard}
     try:
         with _settings_put_back():
-            code = work(directory, lambda: bool(_interruption.asked), examine)
+            code = work(directory, lambda: bool(_interruption.asked), examine, expendable)
         return 128 + _interruption.asked if code and _interruption.asked else code
     finally:
         _interruption.asked = 0
@@ -464,10 +498,13 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m ganbench.worker DIR", file=sys.stderr)
         return 2
     try:
-        return run_in_this_process(Path(arguments[0]))
+        code = run_in_this_process(Path(arguments[0]), expendable=True)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if code == AGAIN:
+        os.execv(sys.executable, [sys.executable, "-m", "ganbench.worker", *arguments])
+    return code
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ def test_every_variant_plays_in_bf16(name: str) -> None:
     assert all(parameter.dtype == torch.float32 for parameter in game.generator.parameters())
 
 
-def test_tf32_for_training_and_exact_products_for_extractors_take_turns() -> None:
+def test_tf32_is_for_training_and_samples_and_extractors_are_exact() -> None:
     from ganbench_metrics.blocks import exact_float32
 
     matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
@@ -212,8 +212,17 @@ def test_tf32_for_training_and_exact_products_for_extractors_take_turns() -> Non
 
     with exact_float32(torch.device("cpu")):
         pass
-    play(make("dcgan"), batches(), Budget("generator_updates", 2), evaluations=1, evaluate=evaluate, precision="tf32")
-    assert seen == [("ieee", "ieee"), ("tf32", "tf32")]
+    game, trained = make("dcgan"), set()
+    cost = game.players[0].cost
+
+    def watched(batch: Batch) -> torch.Tensor:
+        trained.add((matmul.fp32_precision, conv.fp32_precision))
+        return cost(batch)
+
+    game.players[0].cost = watched
+    play(game, batches(), Budget("generator_updates", 2), evaluations=1, evaluate=evaluate, precision="tf32")
+    assert seen == [("ieee", "ieee"), ("ieee", "ieee")]
+    assert trained == {("tf32", "tf32")}
     assert (matmul.fp32_precision, conv.fp32_precision) == before
 
 
