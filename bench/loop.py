@@ -37,7 +37,7 @@ CASES = [
     for where, shape, layers in (
         ("28×28×1", (1, 28, 28), "ganbench"),
         ("32×32×1, torch's layers", (1, 32, 32), "plain"),
-        ("32×32×1", (1, 32, 32), "upsampled"),
+        ("32×32×1", (1, 32, 32), "quick"),
         ("32×32×3", (3, 32, 32), "ganbench"),
     )
 ]

@@ -1,14 +1,14 @@
 """The networks that `bench/loop.py` trains in every loop: ganbench's own, and those of a well-known library.
 
 PyTorch-GAN's ``dcgan`` at 32×32×1 is built twice from the same parameters: of torch's layers as that library writes it,
-and with `UpsampledConv2d` in the place of each upsampling and the convolution after it.
+and of ganbench's quick ones (`ganbench_gans.layers`).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from ganbench_gans.layers import UpsampledConv2d
+from ganbench_gans.layers import Conv2d, UpsampledConv2d
 from ganbench_gans.networks import Discriminator, Generator, dcgan_init
 from torch import Tensor, nn
 
@@ -21,24 +21,24 @@ class Case(NamedTuple):
     name: str
     cost: str
     shape: tuple[int, int, int]
-    layers: str  # "ganbench", or of PyTorch-GAN's shape: "plain" or "upsampled"
+    layers: str  # "ganbench", or of PyTorch-GAN's shape: "plain" or "quick"
 
 
 class Theirs(nn.Module):
     """PyTorch-GAN's ``dcgan`` generator for 32×32×1, 0.8 for the eps of its normalisation included."""
 
-    def __init__(self, *, upsampled: bool) -> None:
+    def __init__(self, *, quick: bool) -> None:
         super().__init__()
         self.project = nn.Linear(LATENT_DIM, 128 * 8 * 8)
         self.stages = nn.Sequential(
             nn.BatchNorm2d(128),
-            *_enlarge(128, 128, upsampled),
+            *_enlarge(128, 128, quick),
             nn.BatchNorm2d(128, 0.8),
             nn.LeakyReLU(0.2, inplace=True),
-            *_enlarge(128, 64, upsampled),
+            *_enlarge(128, 64, quick),
             nn.BatchNorm2d(64, 0.8),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(64, 1, 3, padding=1),
+            Conv2d(64, 1, 3, padding=1) if quick else nn.Conv2d(64, 1, 3, padding=1),
             nn.Tanh(),
         )
 
@@ -46,8 +46,8 @@ class Theirs(nn.Module):
         return self.stages(self.project(latent).view(-1, 128, 8, 8))
 
 
-def _enlarge(inputs: int, outputs: int, upsampled: bool) -> list[nn.Module]:
-    if upsampled:
+def _enlarge(inputs: int, outputs: int, quick: bool) -> list[nn.Module]:
+    if quick:
         return [UpsampledConv2d(inputs, outputs, 3, padding=1)]
     return [nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1)]
 
@@ -75,7 +75,7 @@ def build(case: Case) -> tuple[nn.Module, nn.Module]:
         generator: nn.Module = Generator(case.shape, LATENT_DIM, 64)
         discriminator: nn.Module = Discriminator(case.shape, 64, norm="layer" if critic else "batch")
     else:
-        generator = Theirs(upsampled=case.layers == "upsampled")
+        generator = Theirs(quick=case.layers == "quick")
         discriminator = TheirDiscriminator(batch_norm=not critic)
     dcgan_init(generator, discriminator)
     return generator, discriminator

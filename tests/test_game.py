@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from ganbench_gans.layers import UpsampledConv2d
+from ganbench_gans import layers
 from torch import nn
 
 from ganbench.api import Batch, DataSpec, Diverged, Game, Latent, Optimizer, Player, Split
@@ -62,18 +64,38 @@ def test_every_way_of_upsampling_and_normalising_plays(upsample: str, batch_norm
         assert run(make(name, upsample=upsample, batch_norm=batch_norm), amount=1, times=1)
 
 
+def upsampled(kernel: int, outputs: int, bias: bool) -> tuple[nn.Module, nn.Module]:
+    convolution = nn.Conv2d(3, outputs, kernel, padding=kernel // 2, bias=bias)
+    quick = layers.UpsampledConv2d(3, outputs, kernel, padding=kernel // 2, bias=bias)
+    quick.load_state_dict(convolution.state_dict())
+    return quick, nn.Sequential(nn.Upsample(scale_factor=2), convolution)
+
+
+def convolution(kernel: int, outputs: int, bias: bool) -> tuple[nn.Module, nn.Module]:
+    torchs = nn.Conv2d(3, outputs, kernel, padding=kernel // 2, bias=bias)
+    quick = layers.Conv2d(3, outputs, kernel, padding=kernel // 2, bias=bias)
+    quick.load_state_dict(torchs.state_dict())
+    return quick, torchs
+
+
+def transposed(kernel: int, outputs: int, bias: bool) -> tuple[nn.Module, nn.Module]:
+    torchs = nn.ConvTranspose2d(3, outputs, kernel + 1, stride=2, padding=kernel // 2, bias=bias)
+    quick = layers.ConvTranspose2d(3, outputs, kernel + 1, stride=2, padding=kernel // 2, bias=bias)
+    quick.load_state_dict(torchs.state_dict())
+    return quick, torchs
+
+
+@pytest.mark.parametrize("make", [upsampled, convolution, transposed])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
-@pytest.mark.parametrize("bias", [True, False])
-def test_upsampling_and_convolution_in_one_step_are_those_two(kernel: int, bias: bool) -> None:
+@pytest.mark.parametrize(("outputs", "bias"), [(1, True), (3, False), (5, True)])
+def test_quick_layers_compute_what_torchs_do(make: Callable[..., Any], kernel: int, outputs: int, bias: bool) -> None:
     torch.manual_seed(0)
-    one = UpsampledConv2d(3, 5, kernel, padding=kernel // 2, bias=bias).double()
-    two = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 5, kernel, padding=kernel // 2, bias=bias).double())
-    two[1].load_state_dict(one.state_dict())
-    images, direction = torch.randn(2, 3, 6, 7).double(), torch.randn(2, 5, 12, 14).double()
+    images = torch.randn(2, 3, 6, 7).double()
     found = []
-    for layer in (one, two):
+    for layer in make(kernel, outputs, bias):
         input = images.clone().requires_grad_()
-        output = layer(input)
+        output = layer.double()(input)
+        direction = torch.linspace(-1, 1, output.numel()).double().view(output.shape)
         (output * direction).sum().backward()
         found.append((output, input.grad, *(parameter.grad for parameter in layer.parameters())))
     torch.testing.assert_close(*found)

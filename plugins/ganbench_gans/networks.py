@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganbench_gans.layers import UpsampledConv2d
+from ganbench_gans.layers import Conv2d, ConvTranspose2d, UpsampledConv2d
 
 LABEL_DIM = 36  # width of the label embeddings
 
@@ -179,11 +179,11 @@ def _norm(kind: str, channels: int) -> list[nn.Module]:
 def _upsample(how: str, inputs: int, outputs: int, *, bias: bool) -> list[nn.Module]:
     """Layers that double the resolution."""
     if how == "transposed":
-        return [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)]
+        return [ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)]
     if how == "nearest":
         return [UpsampledConv2d(inputs, outputs, 3, padding=1, bias=bias)]
     interpolate = nn.Upsample(scale_factor=2, mode=how, align_corners=False)
-    return [interpolate, nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)]
+    return [interpolate, Conv2d(inputs, outputs, 3, padding=1, bias=bias)]
 
 
 def gradient_norms(critic: nn.Module, images: Tensor) -> Tensor:

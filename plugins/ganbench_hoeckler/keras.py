@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from ganbench_gans.layers import Conv2d, ConvTranspose2d
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,6 +25,8 @@ def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, size: int) 
         return [nn.MaxPool2d(1, stride), *conv(inputs, outputs, kernel, size=-(-size // stride))]
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     before, after = total // 2, total - total // 2
+    if before == after and stride == 1:
+        return [Conv2d(inputs, outputs, kernel, padding=before)]
     if before == after:
         return [nn.Conv2d(inputs, outputs, kernel, stride, padding=before)]
     return [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(inputs, outputs, kernel, stride)]
@@ -38,7 +41,7 @@ def transposed(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.M
     total = kernel - stride
     if total < 0:
         return [nn.ConvTranspose2d(inputs, outputs, kernel, stride, output_padding=-total)]
-    layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding=total // 2)]
+    layers: list[nn.Module] = [ConvTranspose2d(inputs, outputs, kernel, stride, padding=total // 2)]
     return [*layers, nn.ZeroPad2d((0, -1, 0, -1))] if total % 2 else layers
 
 
