@@ -1,4 +1,4 @@
-"""ganbench's training loop against a plain one, on the same networks, batch and precision, in turn in one process.
+"""ganbench's training loop against a plain one, on the same networks, batch and precision, in turn.
 
     python bench/loop.py --threads 2
 
@@ -10,10 +10,13 @@ arithmetic beside that of a large matrix product on the same device in the same 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import click
@@ -27,7 +30,7 @@ from torch import Tensor
 from ganbench.api import Batch, DataSpec, Game, Latent, Optimizer, Player, Split
 from ganbench.batches import Batches
 from ganbench.counters import flops
-from ganbench.environment import processor
+from ganbench.environment import keep_freed_memory, processor
 from ganbench.train import Budget, Moment, Precision, play
 
 BATCH = 64
@@ -136,6 +139,66 @@ def theirs(steps: Iterator[None], rounds: int, device: torch.device) -> float:
     return (time.perf_counter() - began) / rounds
 
 
+class Job(NamedTuple):
+    """What one process is to measure, again and again."""
+
+    case: Case
+    device: str
+    threads: int
+    precision: Precision
+    rounds: int
+
+
+def serve(job: Job, side: str, connection: Connection) -> None:
+    """A process that measures one side each time it is asked, set up as that side is when it is used."""
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(0)
+    device = torch.device(job.device)
+    channels, size, _ = job.case.shape
+    drawn = np.random.default_rng(0).integers(0, 256, (6400, size, size, channels), dtype=np.uint8)
+    measured: Callable[[], Any]
+    if side == "plain":
+        with device:
+            networks = build(job.case if job.case.layers == "ganbench" else job.case._replace(layers="plain"))
+        # PIL enlarges grey images of 28 pixels, as it does MNIST in that library.
+        pictures = np.ascontiguousarray(drawn if channels == 3 else drawn[:, :28, :28, 0])
+        loop = plain.wgan_gp if job.case.cost == "wgan-gp" else plain.gan
+        steps = loop(*networks, plain.loader(pictures, size, BATCH), LATENT_DIM, job.precision == "bf16")
+        theirs(steps, 2, device)
+        measured = partial(theirs, steps, job.rounds, device)
+    else:
+        torch.set_flush_denormal(True)  # as ganbench's workers do
+        keep_freed_memory()
+        with device:
+            game = game_of(job.case)
+        split = Split(np.ascontiguousarray(drawn.transpose(0, 3, 1, 2)))
+        batches = Batches(split, BATCH, device=job.device, seed=0)
+        measured = partial(ours, game, batches, job.rounds, job.precision)
+    connection.send("ready")
+    while connection.recv():
+        connection.send(measured())
+
+
+class Process:
+    """`serve` in a process of its own, asleep but when it is asked."""
+
+    def __init__(self, job: Job, side: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=serve, args=(job, side, other), daemon=True)
+        self.process.start()
+        other.close()
+        self.connection.recv()
+
+    def measure(self) -> Any:
+        self.connection.send(True)
+        return self.connection.recv()
+
+    def end(self) -> None:
+        self.connection.send(False)
+        self.process.join()
+
+
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -156,30 +219,20 @@ def matrix_rate(device: torch.device, precision: Precision) -> float:
     return 2 * n**3 / statistics.median(seconds[1:])
 
 
-def measure(case: Case, device: torch.device, precision: Precision, rounds: int, repeats: int) -> dict[str, Any]:
-    """The figures of one case."""
-    random = np.random.default_rng(0)
-    channels, size, _ = case.shape
-    drawn = random.integers(0, 256, (6400, size, size, channels), dtype=np.uint8)
-    pictures = drawn if channels == 3 else drawn[:, :28, :28, 0]  # PIL enlarges them, as it does MNIST in that library
+def measure(job: Job, against: Precision, repeats: int) -> dict[str, Any]:
+    """The figures of one case; the plain loop runs in the precision `against`."""
     with torch.device("meta"):
-        counted = flops(game_of(case), DataSpec(case.shape))
-    torch.manual_seed(0)
-    with device:
-        game = game_of(case)
-        networks = build(case if case.layers == "ganbench" else case._replace(layers="plain"))
-    loader = plain.loader(np.ascontiguousarray(pictures), size, BATCH)
-    loop = plain.wgan_gp if case.cost == "wgan-gp" else plain.gan
-    steps = loop(*networks, loader, LATENT_DIM, precision == "bf16")
-    batches = Batches(Split(np.ascontiguousarray(drawn.transpose(0, 3, 1, 2))), BATCH, device=str(device), seed=0)
-    theirs(steps, 2, device)
-    pairs = [(theirs(steps, rounds, device), ours(game, batches, rounds, precision)) for _ in range(repeats)]
-    mine = statistics.median(own.round for _, own in pairs)
+        counted = flops(game_of(job.case), DataSpec(job.case.shape))
+    other, own = Process(job._replace(precision=against), "plain"), Process(job, "ganbench")
+    pairs = [(other.measure(), own.measure()) for _ in range(repeats)]
+    for process in (other, own):
+        process.end()
+    mine = statistics.median(our.round for _, our in pairs)
     return {
-        "plain": 1e3 * statistics.median(other for other, _ in pairs),
+        "plain": 1e3 * statistics.median(their for their, _ in pairs),
         "ganbench": 1e3 * mine,
-        "ratios": sorted(other / own.round for other, own in pairs),
-        "overhead": statistics.median(own.overhead for _, own in pairs),
+        "ratios": sorted(their / our.round for their, our in pairs),
+        "overhead": statistics.median(our.overhead for _, our in pairs),
         "flops": counted.round,
         "rate": counted.round / mine,
     }
@@ -189,24 +242,28 @@ def measure(case: Case, device: torch.device, precision: Precision, rounds: int,
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--threads", type=int, default=torch.get_num_threads(), show_default=True)
 @click.option("--precision", type=click.Choice(("fp32", "tf32", "bf16")), default="fp32", show_default=True)
+@click.option("--against", type=click.Choice(("fp32", "bf16")), help="The plain loop's precision [default: the same].")
 @click.option("--repeats", default=5, show_default=True, help="Pairs of measurements.")
 @click.option("--rounds", default=8, show_default=True, help="Generator updates in each.")
 @click.option("--only", default="", help="Cases whose name contains this.")
-def main(device: str, threads: int, precision: Precision, repeats: int, rounds: int, only: str) -> None:
+def main(
+    device: str, threads: int, precision: Precision, against: Precision | None, repeats: int, rounds: int, only: str
+) -> None:
     """Measure all cases and print a table in Markdown."""
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # as ganbench's workers do
     place = torch.device(device)
     machine = torch.cuda.get_device_name(place) if place.type == "cuda" else f"{processor()}, {threads} threads"
+    plains: Precision = "bf16" if precision == "bf16" else "fp32"
     peak = matrix_rate(place, precision)
-    click.echo(f"{machine}; torch {torch.__version__}; {precision}; batch {BATCH}; ", nl=False)
+    click.echo(f"{machine}; torch {torch.__version__}; {precision} against {against or plains}; ", nl=False)
+    click.echo(f"batch {BATCH}; ", nl=False)
     click.echo(f"matrix products {peak / 1e9:,.0f} GFLOP/s; {repeats} pairs of {rounds} generator updates\n")
     click.echo("| networks | plain ms | ganbench ms | ratio (range) | overhead | GFLOP | of matrix rate |")
     click.echo("|---|---|---|---|---|---|---|")
     for case in CASES:
         if only not in case.name:
             continue
-        found = measure(case, place, precision, rounds, repeats)
+        found = measure(Job(case, device, threads, precision, rounds), against or plains, repeats)
         low, high = found["ratios"][0], found["ratios"][-1]
         middle = statistics.median(found["ratios"])
         overhead = f"{found['overhead']:.1%}" if place.type == "cpu" else "–"

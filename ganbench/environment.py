@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _PACKAGES = ("ganbench", "torch", "torchvision", "torch-fidelity", "numpy", "scipy", "scikit-learn")
 
 
@@ -44,6 +47,16 @@ def out_of_memory(error: BaseException) -> bool:
     # The allocator of the CPU and some libraries of CUDA raise plain RuntimeErrors.
     wordings = ("can't allocate memory", "out of memory", "_ALLOC_FAILED")
     return isinstance(error, RuntimeError) and any(wording in str(error) for wording in wordings)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what is freed for what comes next: every turn needs the same again, and pages that the system
+    takes back and gives anew cost a CPU 6 to 7 % of a turn's time. Elsewhere nothing is changed.
+    """
+    with suppress(OSError, AttributeError):
+        glibc = ctypes.CDLL("libc.so.6")
+        glibc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+        glibc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def cores() -> int:

@@ -412,9 +412,12 @@ def run_in_this_process(
     """
     import torch
 
+    from ganbench.environment import keep_freed_memory
+
     if threads:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     heard = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interruption.heard) for number in heard}
     try:
