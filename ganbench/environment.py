@@ -60,6 +60,21 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def machine(threads: int) -> str:
+    """The processor with its threads, as manifests name the machine of a cell that was trained on it."""
+    return f"{processor()}, threads: {threads}"
+
+
+def gpus() -> list[str]:
+    """The names of the GPUs that this process may use, told without torch; none where the driver's tool is missing."""
+    lines = _run("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not lines or visible is None:
+        return lines
+    chosen = [name for name in visible.split(",") if name]
+    return [lines[int(name)] if name.isdigit() and int(name) < len(lines) else lines[0] for name in chosen]
+
+
 @cache
 def git_state(folder: Path) -> str:
     """Commit of the working tree that holds `folder`, with ``+`` when it has uncommitted changes; empty outside git."""
