@@ -178,7 +178,7 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...], every: bool) -> t
     from ganbench.listing import Entry, listing, show
     from ganbench.run import expected_slots, fingerprints, looked_at, selected, state
 
-    device, slots = expected_slots(resolved.benchmark)
+    device, slots = expected_slots(resolved, store)
     estimates = Estimates(device, machine(max(1, cores() // slots)) if device == "cpu" else "")
     every_cell = resolved.cells(fingerprints(resolved))
     cells = selected(every_cell, only)

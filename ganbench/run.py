@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from ganbench import code, space
-from ganbench.config import DEVICE, Benchmark
+from ganbench import code, slots, space
+from ganbench.config import DEVICE
 from ganbench.contracts import Executor
 from ganbench.data import data_root, lookup
 from ganbench.environment import cores, gpus, machine
@@ -79,12 +79,14 @@ def choose_device(wanted: str) -> str:
     return wanted if wanted != "auto" else "cuda" if count else "cpu"
 
 
-def expected_slots(benchmark: Benchmark, device: str = "") -> tuple[str, int]:
+def expected_slots(plan: Plan, store: Store) -> tuple[str, int]:
     """The device that cells would be trained on, as ``cpu`` or ``cuda``, and how many at a time; without torch."""
-    wanted, names = device or benchmark.device, gpus()
+    wanted, names, share = plan.benchmark.device, gpus(), plan.benchmark.slots_per_gpu
     if wanted == "cpu" or (wanted == "auto" and not names):
         return "cpu", cores()
-    return "cuda", (1 if ":" in wanted else max(1, len(names))) * benchmark.slots_per_gpu
+    if share == "auto":
+        share = slots.kept(plan, store) or 1
+    return "cuda", (1 if ":" in wanted else max(1, len(names))) * share
 
 
 def fingerprints(plan: Plan) -> dict[str, str]:
@@ -153,10 +155,10 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     if options.only:  # before anything is created, and while it can still be refused: does the selection match?
         selected(plan.cells({}, on_unit), options.only)
 
-    def crew(jobs: int | None) -> Executor:
+    def crew(jobs: int | None, share: int = 1) -> Executor:
         if options.debug:
             return InlineExecutor(jobs=jobs, device=device, debug=True)
-        return executor(jobs=jobs, device=device, slots_per_gpu=plan.benchmark.slots_per_gpu)
+        return executor(jobs=jobs, device=device, slots_per_gpu=share)
 
     outline = {
         "name": plan.benchmark.name,
@@ -175,7 +177,9 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         cells = plan.cells(fingerprints(plan), on_unit)
         training = _Training(cells, store, plan, options, view, plugins, on_unit)
         store.plan({**outline, "cells": {cell.directory: cell.outline() for cell in cells}}, toml)
-        return training.run(crew(options.jobs))
+        measured = any(training.todo.values()) and not (options.jobs or options.debug)
+        share = slots.per_gpu(plan, store, device, view.note) if measured else 1
+        return training.run(crew(options.jobs, share))
 
 
 class Stopped(KeyboardInterrupt):
