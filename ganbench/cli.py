@@ -176,9 +176,10 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...], every: bool) -> t
     from ganbench.environment import cores, machine
     from ganbench.estimate import Estimates, sentence
     from ganbench.listing import Entry, listing, show
-    from ganbench.run import expected_slots, fingerprints, looked_at, selected, state
+    from ganbench.run import fingerprints, looked_at, selected, state
+    from ganbench.slots import expected
 
-    device, slots = expected_slots(resolved, store)
+    device, slots = expected(resolved, store)
     estimates = Estimates(device, machine(max(1, cores() // slots)) if device == "cpu" else "")
     every_cell = resolved.cells(fingerprints(resolved))
     cells = selected(every_cell, only)

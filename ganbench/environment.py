@@ -60,6 +60,23 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+#: What Linux calls the instructions for bfloat16, and how we do.
+_BF16 = {"amx_bf16": "AMX-BF16", "avx512_bf16": "AVX512-BF16", "bf16": "Arm BF16"}
+
+
+EMULATED = 'the processor has no instructions for bfloat16, so that precision = "bf16" is emulated on it'
+
+
+def bf16() -> str | None:
+    """The processor's instructions for bfloat16: empty where it has none, None where that cannot be told."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next(line for line in lines if line.startswith(("flags", "Features"))).split()
+    except (OSError, StopIteration):
+        return None
+    return ", ".join(name for flag, name in _BF16.items() if flag in flags)
+
+
 def machine(threads: int) -> str:
     """The processor with its threads, as manifests name the machine of a cell that was trained on it."""
     return f"{processor()}, threads: {threads}"

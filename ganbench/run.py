@@ -18,7 +18,7 @@ from ganbench import code, slots, space
 from ganbench.config import DEVICE
 from ganbench.contracts import Executor
 from ganbench.data import data_root, lookup
-from ganbench.environment import cores, gpus, machine
+from ganbench.environment import EMULATED, bf16, cores, machine
 from ganbench.errors import UserError
 from ganbench.estimate import Estimates, ends_after, sentence
 from ganbench.executors import InlineExecutor
@@ -77,16 +77,6 @@ def choose_device(wanted: str) -> str:
     if wanted != "auto" and int(index or 0) >= count:
         raise UserError(f"device {wanted!r} is not there ({count} CUDA devices found); `ganbench doctor` shows what is")
     return wanted if wanted != "auto" else "cuda" if count else "cpu"
-
-
-def expected_slots(plan: Plan, store: Store) -> tuple[str, int]:
-    """The device that cells would be trained on, as ``cpu`` or ``cuda``, and how many at a time; without torch."""
-    wanted, names, share = plan.benchmark.device, gpus(), plan.benchmark.slots_per_gpu
-    if wanted == "cpu" or (wanted == "auto" and not names):
-        return "cpu", cores()
-    if share == "auto":
-        share = slots.kept(plan, store) or 1
-    return "cuda", (1 if ":" in wanted else max(1, len(names))) * share
 
 
 def fingerprints(plan: Plan) -> dict[str, str]:
@@ -173,6 +163,8 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     }
     with _stoppable():
         store.make()
+        if device == "cpu" and plan.benchmark.precision == "bf16" and bf16() == "":
+            view.note(f"{EMULATED}; fp32 is faster there")
         _prepare(plan, store, on_unit, crew, options, view)
         cells = plan.cells(fingerprints(plan), on_unit)
         training = _Training(cells, store, plan, options, view, plugins, on_unit)

@@ -91,6 +91,16 @@ def per_gpu(plan: Plan, store: Store, device: str, note: Callable[[str], None]) 
     return choice.slots
 
 
+def expected(plan: Plan, store: Store) -> tuple[str, int]:
+    """The device that cells would be trained on, as ``cpu`` or ``cuda``, and how many at a time."""
+    wanted, names, share = plan.benchmark.device, gpus(), plan.benchmark.slots_per_gpu
+    if wanted == "cpu" or (wanted == "auto" and not names):
+        return "cpu", cores()
+    if share == "auto":
+        share = kept(plan, store) or 1
+    return "cuda", (1 if ":" in wanted else max(1, len(names))) * share
+
+
 def kept(plan: Plan, store: Store) -> int:
     """What was measured before for this plan on this machine; 0 where nothing was."""
     record = store.slots()
