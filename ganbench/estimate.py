@@ -6,10 +6,12 @@ import heapq
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
 from ganbench.contracts import DataSpec
+from ganbench.errors import UserError
 from ganbench.plan import Cell
 from ganbench.store import Record, Store
 from ganbench.view import duration
@@ -106,10 +108,11 @@ class Estimates:
             if str(manifest["environment"]["device"]).partition(":")[0] != self.device:
                 return
             past = _past(params, evaluate, manifest)
-        except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError):
+            keys: tuple[_Key, ...] = (_configuration(variant, dataset, params), (variant, dataset), ())
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
             return
         self.count += 1
-        for key in (_configuration(variant, dataset, params), (variant, dataset), ()):
+        for key in keys:
             self._cells.setdefault(key, []).append(past)
             self._pools.pop(key, None)
         self._found.clear()
@@ -130,10 +133,12 @@ class Estimates:
             if read[start] == _FORMER:
                 continue
             read[start] += 1
-            manifest = store.cell(name).manifest
-            if manifest["status"] == "done":
-                task = store.cell(name).task
-                self.add(task["variant_id"], task["dataset"], task["params"], task["evaluate"], manifest)
+            with suppress(UserError, KeyError):  # what is no cell, or not all that one should be
+                unit = store.cell(name)
+                manifest = unit.manifest
+                if manifest["status"] == "done":
+                    task = unit.task
+                    self.add(task["variant_id"], task["dataset"], task["params"], task["evaluate"], manifest)
 
     def know(self, variant: str, params: Mapping[str, Any], spec: DataSpec, found: Round) -> None:
         """Note what a round of a variant with these parameters is on images of a shape."""

@@ -405,7 +405,7 @@ class _Training:
     def _reorder(self) -> None:
         """Put what waits in the order of what is known by now, and tell when all will be done.
 
-        Of a hundred thousand cells that takes half a second: it is done again only after fifty times as long.
+        Of a hundred thousand cells that takes a second: it is done again only after fifty times as long.
         """
         began = time.monotonic()
         if not self.learnt or began < self.rested:

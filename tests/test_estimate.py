@@ -101,6 +101,21 @@ def test_damaged_records_tell_nothing(damage, toml) -> None:
     assert (estimates.count, estimates.of(cell)) == (0, None)
 
 
+def test_what_lies_among_the_cells_and_is_none_tells_nothing(toml, tmp_path) -> None:
+    store = Store(tmp_path / "results")
+    store.make()
+    (store.root / "cells" / ".notes txt").write_text("x")
+    for name, task in {"a-b-s0-1": {}, "a-b-s1-2": {"params": 3}, "a-b-s2-3": {"params": {"a": []}}}.items():
+        unit = store.cell(name)
+        unit.create(
+            {"unit": "cell", "variant_id": [], "dataset": "digits", "evaluate": {"times": 1, "samples": 1}, **task}
+        )
+        unit.update(**manifest())
+    estimates = Estimates("cpu")
+    estimates.add_former(store, cells(toml(GRID)).values())
+    assert estimates.count == 0
+
+
 @given(st.lists(st.floats(0, 1e6), max_size=30), st.integers(1, 5), st.lists(st.floats(0, 1e6), max_size=5))
 def test_the_end_of_a_list_schedule_is_between_its_bounds(seconds, slots, busy) -> None:
     busy = busy[:slots]
