@@ -32,8 +32,8 @@ class Choice(NamedTuple):
 def choose(measure: Callable[[int], Rate], most: int, data: int = 0) -> Choice:
     """Double the processes while that pays and the device's memory has room; at most `most`.
 
-    `measure` plays in so many processes and raises `ProbeError` where that fails; `data` is the bytes that each
-    process needs for its data set.
+    `measure` plays in so many processes and raises `ProbeError` where that fails: what is left then is what went well,
+    and where that is nothing, the error. `data` is the bytes that each process needs for its data set.
     """
     slots, tried = 1, []
     best = room = 0.0
@@ -42,6 +42,8 @@ def choose(measure: Callable[[int], Rate], most: int, data: int = 0) -> Choice:
         try:
             found = measure(number)
         except ProbeError as error:
+            if number == 1:
+                raise
             why = f"with {number} it failed: {error}"
             break
         if number == 1:
@@ -55,7 +57,7 @@ def choose(measure: Callable[[int], Rate], most: int, data: int = 0) -> Choice:
         if number > room and number <= most:
             why = f"half of the GPU's memory has room for {max(1, int(room))}"
             break
-    return Choice(slots, f"rounds per second: {', '.join(tried)}; {why}" if tried else why)
+    return Choice(slots, f"rounds per second: {', '.join(tried)}; {why}")
 
 
 def per_gpu(plan: Plan, store: Store, device: str, note: Callable[[str], None]) -> int:

@@ -40,7 +40,6 @@ def measured(*rounds: float, peak: int = 0, free: int = 0) -> tuple[Callable[[in
         ((100, 100), 1, [1, 2], "2 gain less than 10%"),
         ((100, 110.1, 200), 4, [1, 2, 4, 8], "with 8 it failed: out of memory"),
         ((100, 200, 400, 800, 1600, 3200), 16, [1, 2, 4, 8, 16], "more than 16 are not tried"),
-        ((), 1, [1], "with 1 it failed: out of memory"),
     ],
 )
 def test_processes_are_doubled_while_that_pays(rounds, chosen, tried, why) -> None:
@@ -107,6 +106,16 @@ def test_the_configuration_of_median_arithmetic_is_measured_once(auto, gpu, tmp_
     assert notes[-1] == "4 cells share a GPU, as measured before (slots.json)"
     slots.per_gpu(auto(("1024", "512")), store, "cuda", notes.append)
     assert len(gpu) == 8
+
+
+def test_what_fails_with_one_process_already_is_not_kept(auto, gpu, tmp_path: Path, monkeypatch) -> None:
+    store, notes = Store(tmp_path / "results"), list[str]()
+    store.make()
+    monkeypatch.setattr(slots, "rate", lambda play, processes, threads: measured()[0](processes))
+    monkeypatch.setattr(slots, "apart", lambda *arguments, patience: None)  # nor can anything be counted
+    assert slots.per_gpu(auto(), store, "cuda", notes.append) == 1
+    assert notes[-1] == "slots_per_gpu: 1, since it cannot be measured (ProbeError: out of memory)"
+    assert store.slots() == {}
 
 
 def test_what_fails_means_one_and_a_note(auto, gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
