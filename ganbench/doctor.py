@@ -70,8 +70,8 @@ def _processes() -> Iterator[Check]:
         return
     play = Play(variant, {"width": 32, "batch_size": 64}, DataSpec((1, 28, 28)))
     try:
-        one = rate(play, 1, count, seconds=1.5, patience=20).rounds
-        many = rate(play, count, 1, seconds=1.5, patience=20).rounds
+        one = rate(play, 1, count, seconds=1.2, patience=20).rounds
+        many = rate(play, count, 1, seconds=1.2, patience=20).rounds
     except ProbeError as error:
         yield Check("processes", False, f"a small DCGAN could not be played to measure them: {error}")
         return

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import MINI
 
 from ganbench import slots
+from ganbench.cli import main
 from ganbench.config import read
 from ganbench.contracts import DataSpec
 from ganbench.plan import Plan, resolve
@@ -136,6 +138,14 @@ def test_a_number_is_taken_as_it_is_and_on_a_cpu_there_is_nothing_to_measure(aut
     assert slots.per_gpu(auto(('"auto"', "3")), store, "cuda", notes.append) == 3
     assert slots.per_gpu(auto(), store, "cpu", notes.append) == 1
     assert (gpu, notes) == ([], [])
+
+
+def test_a_run_on_the_cpu_takes_auto_and_measures_nothing(toml, gpu, tmp_path: Path) -> None:
+    path = toml('slots_per_gpu = "auto"\ndevice = "cpu"\n' + MINI)
+    outcome = CliRunner().invoke(main, ["run", str(path), "--results", str(tmp_path / "results")])
+    assert outcome.exit_code == 0, outcome.output
+    assert gpu == []
+    assert "share a GPU" not in outcome.output
 
 
 # --- what is played ---------------------------------------------------------------------------------------------------
