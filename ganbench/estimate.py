@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from math import isfinite
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
@@ -192,7 +193,8 @@ def _past(params: Mapping[str, Any], evaluate: Mapping[str, int], manifest: Reco
         seconds["evaluate"] / ((evaluate["times"] + 1) * evaluate["samples"]),
         max(0.0, seconds["total"] - seconds["train"] - seconds["evaluate"]),
     )
-    if not (found.play > 0 and min(found.round.updates, found.round.images, found.epoch, found.batch) > 0):
+    positive = (found.play, found.round.updates, found.round.images, found.epoch, found.batch)
+    if not all(map(isfinite, (*found[2:], *found.round))) or min(positive) <= 0 or found.score < 0:
         raise ValueError
     return found
 

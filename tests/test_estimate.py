@@ -93,7 +93,16 @@ def test_records_of_other_devices_are_not_believed_and_those_of_other_machines_o
 
 
 @pytest.mark.parametrize(
-    "damage", [{"rounds": 0}, {"epochs": None}, {"seconds": {}}, {"speed": 3}, {"environment": []}, {"images": "many"}]
+    "damage",
+    [
+        {"seconds": {"train": float("inf"), "evaluate": 1, "total": 2}},
+        {"rounds": 0},
+        {"epochs": None},
+        {"seconds": {}},
+        {"speed": 3},
+        {"environment": []},
+        {"images": "many"},
+    ],
 )
 def test_damaged_records_tell_nothing(damage, toml) -> None:
     (cell, _), estimates = cells(toml(GRID)).values(), Estimates("cpu")
