@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ganbench.config import Source
-    from ganbench.plan import Plan
+    from ganbench.plan import Cell, Plan
     from ganbench.run import Options, Outcome
     from ganbench.store import Store
 
@@ -173,28 +173,43 @@ def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...], every: b
 
 def _plan(resolved: Plan, store: Store, only: tuple[str, ...], every: bool) -> tuple[int, int]:
     """Print the cells of one benchmark; how many configurations and cells it has."""
+    from ganbench.environment import cores, machine
+    from ganbench.estimate import Estimates, sentence
     from ganbench.listing import Entry, listing, show
     from ganbench.run import fingerprints, looked_at, selected, state
+    from ganbench.slots import expected
 
-    cells = selected(resolved.cells(fingerprints(resolved)), only)
+    device, slots = expected(resolved, store)
+    estimates = Estimates(device, machine(max(1, cores() // slots)) if device == "cpu" else "")
+    every_cell = resolved.cells(fingerprints(resolved))
+    cells = selected(every_cell, only)
     counts: dict[str, int] = {}
     entries = []
+    todo: list[Cell] = []
     for cell, manifest, what in looked_at(cells, store, installed()):
         status = state(cell, manifest)
+        if status == "done":
+            estimates.add_cell(cell, manifest)
         said = f"skipped: {cell.skip}" if cell.skip else {"planned": "new"}.get(status, status)
         if what:
             # What failed by other code is tried again unasked; what is done is not thrown away unasked.
             status, said = ("stale", f"stale: {what}") if status == "done" else ("planned", f"{status}, but {what}")
         counts[status] = counts.get(status, 0) + 1
+        if status in ("planned", "interrupted", "running"):
+            todo.append(cell)
         entries.append(Entry(cell, said))
     shown = listing(entries, every=every)
     show(shown, _console())
     if shown.of != "cells":
         click.echo(f"(these are {shown.of}; --cells shows every cell)")
-    todo = sum(count for status, count in counts.items() if status in ("planned", "interrupted", "running"))
     rest = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()) if status != "planned")
     configurations = len({id(cell.row) for cell in cells})
-    click.echo(f"{configurations} configurations, {len(cells)} cells, {todo} to train{f' ({rest})' if rest else ''}")
+    click.echo(
+        f"{configurations} configurations, {len(cells)} cells, {len(todo)} to train{f' ({rest})' if rest else ''}"
+    )
+    if todo:
+        estimates.add_former(store, every_cell)
+        click.echo(sentence(todo, estimates, slots))
     for name, chosen in resolved.datasets.items():
         if chosen.error:
             click.echo(on_one_line(f"dataset {name} cannot be used: {chosen.error}"), err=True)

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -124,7 +124,7 @@ class Benchmark(_Model):
     device: str = Field("auto", pattern=DEVICE)
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     cuda_graphs: bool = True
-    slots_per_gpu: int = Field(default=1, ge=1, le=100)
+    slots_per_gpu: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = 1
     timeout: Timeout | None = None
     retries: Retries = Retries()
     grid: list[Grid] = Field(min_length=1)

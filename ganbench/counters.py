@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganbench import randomness
 from ganbench.contracts import DataSpec
-from ganbench.environment import processor
+from ganbench.environment import machine
 from ganbench.game import Batch, Game
 from ganbench.plugins import installed
 from ganbench.train import Moment
@@ -157,7 +157,7 @@ def _larger(one: int | None, other: int | None) -> int | None:
 def _machine(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    return f"{processor()}, threads: {torch.get_num_threads()}"
+    return machine(torch.get_num_threads())
 
 
 def _host_peak() -> int | None:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ganbench.contracts import DataSpec
 from ganbench.data import data_root, lookup
-from ganbench.environment import cores, processor
-from ganbench.errors import GanbenchError
+from ganbench.environment import EMULATED, bf16, cores, processor
+from ganbench.errors import GanbenchError, UserError
 from ganbench.plugins import installed
+from ganbench.probe import Play, ProbeError, rate
 
 
 class Check(NamedTuple):
@@ -22,12 +24,13 @@ class Check(NamedTuple):
 
 
 def checks() -> Iterator[Check]:
-    """Every finding, cheap ones first. Downloads nothing and trains nothing."""
+    """Every finding, cheap ones first. Downloads nothing, and trains nothing but for some seconds to measure it."""
     yield Check("processor", True, f"{processor()}, {cores()} cores: that many cells train at once on the CPU")
     yield from _torch()
     yield from _plugins()
     yield from _data()
     yield from _extractors()
+    yield from _processes()
 
 
 def _torch() -> Iterator[Check]:
@@ -44,6 +47,9 @@ def _torch() -> Iterator[Check]:
             yield Check(f"cuda:{index}", True, f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
     else:
         yield Check("cuda", False, 'no usable GPU; device = "auto" trains on the CPU')
+    if (found := bf16()) is not None:
+        has = f"the processor has {found}" if found else f"{EMULATED}: slower than fp32 there"
+        yield Check("bf16", True, has)
     a = torch.randn(1024, 1024)
     torch.mm(a, a)
     started = time.perf_counter()
@@ -51,6 +57,28 @@ def _torch() -> Iterator[Check]:
         torch.mm(a, a)
     rate = 5 * 2 * 1024**3 / (time.perf_counter() - started) / 1e9
     yield Check("speed", True, f"{rate:,.0f} GFLOP/s in float32 matrix products on {torch.get_num_threads()} threads")
+
+
+def _processes() -> Iterator[Check]:
+    """Whether small cells train faster one per core, or one after the other with all cores; takes some seconds."""
+    count = cores()
+    if count == 1:
+        return
+    try:
+        variant = installed().find("variants", "dcgan").id
+    except UserError:  # whoever has no variant of that name is told nothing
+        return
+    play = Play(variant, {"width": 32, "batch_size": 64}, DataSpec((1, 28, 28)))
+    try:
+        one = rate(play, 1, count, seconds=1.2, patience=20).rounds
+        many = rate(play, count, 1, seconds=1.2, patience=20).rounds
+    except ProbeError as error:
+        yield Check("processes", False, f"a small DCGAN could not be played to measure them: {error}")
+        return
+    figures = f"{many:.3g} and {one:.3g} rounds a second of a DCGAN on 28×28, batch 64, width 32"
+    compared = f"{count} processes of one thread train {many / one:.2f} times as fast as one of {count} threads"
+    advice = "the default" if many >= one else "for cells like these --jobs 1 is faster"
+    yield Check("processes", True, f"{compared} ({figures}): {advice}")
 
 
 def _plugins() -> Iterator[Check]:

@@ -73,6 +73,38 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+#: What Linux calls the instructions for bfloat16, and how we do.
+_BF16 = {"amx_bf16": "AMX-BF16", "avx512_bf16": "AVX512-BF16", "bf16": "Arm BF16"}
+
+
+EMULATED = 'the processor has no instructions for bfloat16, so that precision = "bf16" is emulated on it'
+
+
+def bf16() -> str | None:
+    """The processor's instructions for bfloat16: empty where it has none, None where that cannot be told."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next(line for line in lines if line.startswith(("flags", "Features"))).split()
+    except (OSError, StopIteration):
+        return None
+    return ", ".join(name for flag, name in _BF16.items() if flag in flags)
+
+
+def machine(threads: int) -> str:
+    """The processor with its threads, as manifests name the machine of a cell that was trained on it."""
+    return f"{processor()}, threads: {threads}"
+
+
+def gpus() -> list[str]:
+    """The names of the GPUs that this process may use, told without torch; none where the driver's tool is missing."""
+    lines = _run("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not lines or visible is None:
+        return lines
+    chosen = [name for name in visible.split(",") if name]
+    return [lines[int(name)] if name.isdigit() and int(name) < len(lines) else lines[0] for name in chosen]
+
+
 @cache
 def git_state(folder: Path) -> str:
     """Commit of the working tree that holds `folder`, with ``+`` when it has uncommitted changes; empty outside git."""

@@ -10,10 +10,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
+from typing import Any
 
 from ganbench.contracts import Executor
 from ganbench.environment import cores
@@ -76,7 +78,7 @@ class ProcessExecutor(Executor):
     """
 
     def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> None:
-        self._gpus = _gpus(device)
+        self._gpus = gpu_ids(device)
         self._slots = jobs or len(self._gpus) * slots_per_gpu or cores()
         self._threads = max(1, cores() // self._slots)
         self._context = context()
@@ -150,6 +152,36 @@ def context() -> ForkServerContext | SpawnContext:
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload(["ganbench.preload"])
     return forking
+
+
+def apart(function: Callable[..., Any], *arguments: Any, patience: float) -> Any:
+    """What a function of a module returns in a process of its own; None where that dies or takes longer (seconds)."""
+    processes = context()
+    receiver, sender = processes.Pipe(duplex=False)
+    process = processes.Process(target=_apart, args=(sender, function, arguments), daemon=True)
+    process.start()
+    sender.close()  # this process's end, so that the child's death is the end of the pipe
+    try:
+        return receiver.recv() if receiver.poll(patience) else None
+    except EOFError:
+        return None
+    finally:
+        receiver.close()
+        process.kill()
+        process.join()
+
+
+def _apart(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    in_silence()
+    sender.send(function(*arguments))
+
+
+def in_silence() -> None:
+    """From now on nothing that this process prints is seen: what variants say or warn of belongs to their cells."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    os.close(silence)
 
 
 class _Worker:
@@ -272,7 +304,7 @@ def _print_to(path: Path) -> None:
     os.close(log)
 
 
-def _gpus(device: str) -> list[str]:
+def gpu_ids(device: str) -> list[str]:
     """The GPUs that `device` means: ``cuda:1`` that one, ``cuda`` all that this process may see, ``cpu`` none."""
     if not device.startswith("cuda"):
         return []

@@ -7,17 +7,20 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from ganbench import code, space
+from ganbench import code, slots, space
 from ganbench.config import DEVICE
 from ganbench.contracts import Executor
 from ganbench.data import data_root, lookup
+from ganbench.environment import EMULATED, bf16, cores, machine
 from ganbench.errors import UserError
+from ganbench.estimate import Estimates, ends_after, sentence
 from ganbench.executors import InlineExecutor
 from ganbench.plan import Cell, Plan
 from ganbench.plugins import Plugins
@@ -48,6 +51,7 @@ class View(Protocol):
     def note(self, message: str) -> None: ...
     def started(self, total: int, done: int) -> None: ...
     def running(self, units: Mapping[str, Record]) -> None: ...
+    def expect(self, seconds: float | None) -> None: ...
     def finished(self, cell: Cell, manifest: Record) -> None: ...
 
 
@@ -141,10 +145,10 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     if options.only:  # before anything is created, and while it can still be refused: does the selection match?
         selected(plan.cells({}, on_unit), options.only)
 
-    def crew(jobs: int | None) -> Executor:
+    def crew(jobs: int | None, share: int = 1) -> Executor:
         if options.debug:
             return InlineExecutor(jobs=jobs, device=device, debug=True)
-        return executor(jobs=jobs, device=device, slots_per_gpu=plan.benchmark.slots_per_gpu)
+        return executor(jobs=jobs, device=device, slots_per_gpu=share)
 
     outline = {
         "name": plan.benchmark.name,
@@ -159,11 +163,15 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     }
     with _stoppable():
         store.make()
+        if device == "cpu" and plan.benchmark.precision == "bf16" and bf16() == "":
+            view.note(f"{EMULATED}; fp32 is faster there")
         _prepare(plan, store, on_unit, crew, options, view)
         cells = plan.cells(fingerprints(plan), on_unit)
-        training = _Training(cells, store, plan, options, view, plugins)
+        training = _Training(cells, store, plan, options, view, plugins, on_unit)
         store.plan({**outline, "cells": {cell.directory: cell.outline() for cell in cells}}, toml)
-        return training.run(crew(options.jobs))
+        measured = any(training.todo.values()) and not (options.jobs or options.debug)
+        share = slots.per_gpu(plan, store, device, view.note) if measured else 1
+        return training.run(crew(options.jobs, share))
 
 
 class Stopped(KeyboardInterrupt):
@@ -248,7 +256,7 @@ class _Training:
     """The cells of a plan that are chosen: which of them want work, the work, and what came of it."""
 
     def __init__(
-        self, cells: list[Cell], store: Store, plan: Plan, options: Options, view: View, plugins: Plugins
+        self, cells: list[Cell], store: Store, plan: Plan, options: Options, view: View, plugins: Plugins, on_unit: str
     ) -> None:
         """Raises `UserError` when cells are stale and the options do not say what to do with them."""
         self.store, self.plan, self.options, self.view, self.plugins = store, plan, options, view, plugins
@@ -260,13 +268,13 @@ class _Training:
         self.attempts: dict[str, int] = {}
         self.todo: dict[str, bool] = {}  # what wants work -> whether that is training
         self.finished: set[str] = set()  # what is done and wants none
-        #: How long cells of a variant on a dataset took, from those that are done.
-        self.seconds: dict[tuple[str, str], float] = {}
+        self.estimates = Estimates(on_unit)
+        self.learnt, self.rested = True, 0.0  # whether there are records that the order does not know, and until when
         found: list[str] = []
         for cell, manifest, what in looked_at(cells, store, plugins):
             name, done = cell.directory, manifest["status"] == "done"
             if done:
-                self.seconds[cell.variant, cell.dataset] = manifest["seconds"]["total"]
+                self.estimates.add_cell(cell, manifest)
             if name not in self.cells:
                 continue
             if done and what:
@@ -278,6 +286,8 @@ class _Training:
                 self.todo[name] = not done or name in self.retrained
             elif done:
                 self.finished.add(name)
+        if self.todo:
+            self.estimates.add_former(store, cells)
         if found and options.stale is None:
             count = f"{len(found)} done cells were" if len(found) > 1 else "1 done cell was"
             raise UserError(
@@ -307,18 +317,23 @@ class _Training:
         todo = [self.store.cell(name) for name in self.todo]
         if self._without_dataset() and self.options.fail_fast:
             todo.clear()
-        todo.sort(key=self._expected, reverse=True)
+        if self.estimates.device == "cpu":
+            self.estimates.machine = machine(max(1, cores() // executor.slots))
+        todo.sort(key=self._order, reverse=True)
         if not self.options.debug:
             specs = {name: chosen.spec for name, chosen in self.plan.datasets.items()}
             tasks = [self.cells[unit.directory.name].task for unit in todo if self.todo[unit.directory.name]]
             space.check(self.store.root, space.estimate(tasks, specs.get, executor.slots))
         self.view.started(len(self.cells), len(self.cells) - len(todo))
+        if self.estimates.count and any(self.todo.values()):
+            new = [self.cells[name] for name, training in self.todo.items() if training]
+            self.view.note(sentence(new, self.estimates, executor.slots))
         self.plugins.notify("run_started", folder=self.store.root, cells=len(todo))
         benchmark = self.plan.benchmark
         limits = Limits(benchmark.timeout.minutes if benchmark.timeout else None, benchmark.retries.model_dump())
-        shift = Shift(executor, todo, limits, self._begin, self.view.running, self._ended, self.view.note)
+        self.shift = Shift(executor, todo, limits, self._begin, self._watch, self._ended, self.view.note)
         try:
-            shift.run()
+            self.shift.run()
         except Stopped as stop:
             stop.outcome = self._outcome()
             raise
@@ -361,8 +376,12 @@ class _Training:
 
     def _ended(self, unit: Unit) -> bool:
         """Tell of a cell that has ended; whether the run shall end with it."""
-        manifest = unit.manifest
-        self.view.finished(self.cells[unit.directory.name], manifest)
+        manifest, cell = unit.manifest, self.cells[unit.directory.name]
+        if manifest["status"] == "done":
+            self.estimates.add_cell(cell, manifest)
+            self.learnt = True
+            self._reorder()
+        self.view.finished(cell, manifest)
         self.plugins.notify("cell_finished", directory=unit.directory, cell=unit.task, manifest=manifest)
         return self.options.fail_fast and manifest["status"] != "done"
 
@@ -378,7 +397,29 @@ class _Training:
                 outcome.failures.append((cell, manifest))
         return outcome
 
-    def _expected(self, unit: Unit) -> float:
-        """How long a cell may take: what is not known comes first."""
-        cell = self.cells[unit.directory.name]
-        return self.seconds.get((cell.variant, cell.dataset), float("inf"))
+    def _order(self, unit: Unit) -> float:
+        """Longest first; what is only scored again comes last."""
+        name = unit.directory.name
+        return self.estimates.order(self.cells[name]) if self.todo[name] else 0.0
+
+    def _reorder(self) -> None:
+        """Put what waits in the order of what is known by now, and tell when all will be done.
+
+        Of a hundred thousand cells that takes a second: it is done again only after fifty times as long.
+        """
+        began = time.monotonic()
+        if not self.learnt or began < self.rested:
+            return
+        self.learnt = False
+        self.shift.waiting.sort(key=self._order, reverse=True)
+        busy = []
+        for running in self.shift.running.values():
+            spent = running.unit.progress().get("spent", 0.0)
+            busy.append(self._order(running.unit) * (1.0 - spent))
+        left = ends_after(map(self._order, self.shift.waiting), self.shift.executor.slots, busy)
+        self.view.expect(left if left < float("inf") else None)
+        self.rested = time.monotonic() + 50 * (time.monotonic() - began)
+
+    def _watch(self, units: Mapping[str, Record]) -> None:
+        self._reorder()
+        self.view.running(units)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganbench.contracts import DataSpec
 from ganbench.errors import UserError
-from ganbench.executors import context
+from ganbench.executors import apart
 from ganbench.game import Optimizer
 from ganbench.plugins import installed
 from ganbench.store import Record
@@ -35,6 +33,8 @@ _ORDER = 8 * 100_000  # bytes of a checkpoint's order of the images, for the siz
 _RANDOMNESS = 25_000  # bytes of the states of the generators of random numbers
 _CHECKPOINTS = 3  # two are kept, and one is being written
 _COPIES = {"sgd": 0, "adam": 2, "rmsprop": 1}  # of the parameters, in an optimiser's state; momentum is one more
+
+_Size = tuple[int, int]  # bytes of the generator, and of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ def estimate(
     for task in tasks:
         if spec := specs[task["dataset"]]:
             builds.setdefault(_build(task, spec), (task["variant_id"], task["params"], spec))
-    counted = _counted(list(builds.values()), patience) if builds else []
+    counted = apart(_sizes, list(builds.values()), patience=patience) if builds else []
     if counted is None:
         return None
-    sizes = dict(zip(builds, counted, strict=True))
+    sizes: dict[str, _Size | None] = dict(zip(builds, counted, strict=True))
     kept, running, unknown = 0, [], set[str]()
     for task in tasks:
         spec, times = specs[task["dataset"]], task["evaluate"]["times"]
@@ -119,33 +119,9 @@ def _build(task: Mapping[str, Any], spec: DataSpec) -> str:
     return json.dumps([task["variant_id"], task["params"], spec.shape, spec.classes], sort_keys=True)
 
 
-_Size = tuple[int, int]  # bytes of the generator, and of a checkpoint
-
-
-def _counted(builds: list[tuple[str, Record, DataSpec]], patience: float) -> list[_Size | None] | None:
-    """The sizes of all builds, None for those that fail; None when the process does not answer in time or dies."""
-    processes = context()
-    receiver, sender = processes.Pipe(duplex=False)
-    process = processes.Process(target=_count, args=(sender, builds), daemon=True)
-    process.start()
-    sender.close()  # this process's end, so that the child's death is the end of the pipe
-    try:
-        found: list[_Size | None] | None = receiver.recv() if receiver.poll(patience) else None
-        return found
-    except EOFError:
-        return None
-    finally:
-        receiver.close()
-        process.kill()
-        process.join()
-
-
-def _count(sender: Connection, builds: Iterable[tuple[str, Record, DataSpec]]) -> None:
-    """The child's work, in silence: what variants print or warn of belongs to their cells."""
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    sender.send([_size(*build) for build in builds])
+def _sizes(builds: Iterable[tuple[str, Record, DataSpec]]) -> list[_Size | None]:
+    """Of all builds, None for those that fail."""
+    return [_size(*build) for build in builds]
 
 
 def _size(variant_id: str, values: Record, spec: DataSpec) -> _Size | None:

@@ -5,6 +5,7 @@
     results/<name>/
         run.json                        what the last `ganbench run` asked for: name, rank, metrics, budget, cells
         benchmark.toml                  the file it read
+        slots.json                      how many cells share a GPU, where that was measured
         references/<dataset>/           task.json, manifest.json, real.png, log.txt: one dataset made ready
         cells/<variant>-<dataset>-s<seed>-<key>/
             cell.json                   the unit of work: everything that determines the numbers
@@ -350,6 +351,14 @@ class Store:
         if record is None:
             raise UserError(f"{self.root} is not a results folder (no readable run.json); `ganbench run` makes one")
         return record
+
+    def slots(self) -> Record:
+        """What was measured of how many cells share a GPU; nothing before that."""
+        return read_json(self.root / "slots.json") or {}
+
+    def keep_slots(self, record: Mapping[str, Any]) -> None:
+        with _writing(self.root):
+            write_json(self.root / "slots.json", record)
 
     def cell(self, name: str) -> Unit:
         """The unit of the cell directory `name`. Raises `UserError` for what is no name of a folder."""

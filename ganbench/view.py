@@ -52,6 +52,7 @@ class RunView(AbstractContextManager["RunView"]):
         self._overall: TaskID | None = None
         self._bars: dict[str, TaskID] = {}
         self._began = time.perf_counter()
+        self._end: float | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -72,6 +73,10 @@ class RunView(AbstractContextManager["RunView"]):
         if done:
             self.note(f"{done} of {total} cells need no training")
 
+    def expect(self, seconds: float | None) -> None:
+        """When all will be done, told from records; None where they do not tell."""
+        self._end = None if seconds is None else time.perf_counter() + seconds
+
     def running(self, units: Mapping[str, Record]) -> None:
         for name in set(self._bars) - set(units):
             self._progress.remove_task(self._bars.pop(name))
@@ -88,7 +93,9 @@ class RunView(AbstractContextManager["RunView"]):
         if self._overall is not None:
             trained = self._finished - self._needless + share
             left = ""
-            if trained > 0.2:
+            if self._end is not None:
+                left = f"about {duration(max(0.0, self._end - time.perf_counter()))} left"
+            elif trained > 0.2:
                 todo = self._total - self._finished - share
                 left = f"about {duration(todo * (time.perf_counter() - self._began) / trained)} left"
             self._progress.update(self._overall, completed=self._finished + share, facts=left)

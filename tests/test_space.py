@@ -128,7 +128,7 @@ def test_every_evaluation_keeps_a_sheet_of_a_hundred_images() -> None:
 
 
 def test_no_cells_need_nothing_and_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(space, "_counted")
+    monkeypatch.delattr(space, "apart")
     assert estimate([], SPECS, 2) == Need(0, 0)
 
 
