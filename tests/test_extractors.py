@@ -272,7 +272,7 @@ def test_is_and_fid_agree_with_torch_fidelity_on_the_same_images(monkeypatch, gr
 
     monkeypatch.setenv(inception.VARIABLE, str(weights))
     monkeypatch.setattr(inception, "BLOCK", 4)
-    generated, real = pictures(20, 0, 1.0), pictures(20, 1, 0.6)
+    generated, real = pictures(20, 0, 1.0), pictures(8, 1, 0.6)
 
     class Images(torch.utils.data.Dataset):
         def __init__(self, images):

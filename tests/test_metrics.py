@@ -70,8 +70,8 @@ def exact(generated, real):
 
 @pytest.mark.parametrize(
     ("dead_generated", "dead_real"),
-    [((), ()), ((1, 5), ()), ((), (1, 5)), ((1, 5), (1, 5)), ((1, 5), (2, 7))],
-    ids=["regular", "dead-generated", "dead-real", "dead-in-both", "dead-differently"],
+    [((), ()), ((1, 5), ()), ((), (1, 5)), ((1, 5), (1, 5)), ((1, 5), (2, 7)), (range(48), ())],
+    ids=["regular", "dead-generated", "dead-real", "dead-in-both", "dead-differently", "all-dead"],
 )
 def test_frechet_distance_agrees_with_torch_fidelity_also_with_dead_units(draw, dead_generated, dead_real):
     generated, real = draw(400, 48, dead=dead_generated), draw(500, 48, 0.1, dead_real)
@@ -110,6 +110,22 @@ def test_frechet_distance_of_known_gaussians():
 def test_frechet_distance_to_itself_is_zero_and_never_negative(draw):
     for rows in (draw(400, 32), draw(20, 32), draw(400, 32, dead=range(32))):
         assert 0 <= distance(rows, rows) < 1e-12
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_features_that_are_not_finite_have_no_distance(draw, bad):
+    generated, real = draw(100, 16), draw(100, 16)
+    generated[3, 5] = bad
+    with pytest.raises(ValueError, match="infinite features, or some that are not numbers"):
+        distance(generated, real)
+
+
+def test_dead_units_take_the_quick_way_and_a_nearly_singular_covariance_does_not(draw):
+    spread = torch.logspace(0, -5, 48, dtype=torch.float64)
+    sides = [stream(FrechetInceptionDistance, rows) for rows in (draw(400, 48, dead=(1, 5)), draw(400, 48) * spread)]
+    (dead, near) = (side.state() for side in sides)
+    assert (dead["factor"].shape, dead["regular"]) == ((48, 46), True)
+    assert (near["factor"].shape, near["regular"]) == ((48, 48), False)
 
 
 def test_reference_of_another_extractor_is_refused(draw):
