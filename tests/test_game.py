@@ -101,6 +101,16 @@ def test_quick_layers_compute_what_torchs_do(make: Callable[..., Any], kernel: i
     torch.testing.assert_close(*found)
 
 
+def test_a_dense_layer_of_maps_is_that_of_the_flat_ones_in_any_memory_format() -> None:
+    layer, maps = nn.Linear(5 * 4 * 3, 2), torch.randn(6, 5, 4, 3)
+    for form in (torch.contiguous_format, torch.channels_last):
+        input = maps.contiguous(memory_format=form).requires_grad_()
+        output = layers.linear_of_maps(layer, input)
+        torch.testing.assert_close(output, layer(maps.flatten(1)))
+        (gradient,) = torch.autograd.grad(output.square().sum(), input)
+        assert gradient.is_contiguous(memory_format=form)
+
+
 @pytest.mark.parametrize("kind", ["sgd", "adam", "rmsprop"])
 def test_every_optimiser_moves_the_parameters(kind: str) -> None:
     game = make("dcgan", optimizer=kind, momentum=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -56,4 +57,17 @@ class UpsampledConv2d(nn.Conv2d):
         kernel = F.pad(self.weight, (1, 1, 1, 1))
         kernel = kernel[:, :, 1:] + kernel[:, :, :-1]
         kernel = (kernel[..., 1:] + kernel[..., :-1]).flip(2, 3).transpose(0, 1)
+        if self.weight.is_contiguous(memory_format=torch.channels_last):
+            kernel = kernel.contiguous(memory_format=torch.channels_last)  # what comes out is then so too
         return conv_transpose2d(input, kernel, self.bias, 2, self.kernel_size[0] // 2)
+
+
+def linear_of_maps(layer: nn.Linear, maps: Tensor) -> Tensor:
+    """``layer(maps.flatten(1))`` of maps N×C×H×W.
+
+    Maps of channels last stay as they are, and so do their gradients: activations are far slower where the two differ.
+    """
+    if not maps.is_contiguous(memory_format=torch.channels_last):
+        return layer(maps.flatten(1))
+    weight = layer.weight.view(-1, *maps.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+    return F.linear(maps.permute(0, 2, 3, 1).flatten(1), weight, layer.bias)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganbench_gans.layers import Conv2d, ConvTranspose2d, UpsampledConv2d
+from ganbench_gans.layers import Conv2d, ConvTranspose2d, UpsampledConv2d, linear_of_maps
 
 LABEL_DIM = 36  # width of the label embeddings
 
@@ -100,7 +100,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.label is not None:
             images = torch.cat([images, self.label(labels)], dim=1)
-        return self.score(self.stages(images).flatten(1)).squeeze(1)
+        return linear_of_maps(self.score, self.stages(images)).squeeze(1)
 
 
 class DenseGenerator(nn.Module):

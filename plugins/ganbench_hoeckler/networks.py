@@ -8,7 +8,7 @@ parameters are those of the thesis.
 from __future__ import annotations
 
 import torch
-from ganbench_gans.layers import UpsampledConv2d
+from ganbench_gans.layers import UpsampledConv2d, linear_of_maps
 from ganbench_gans.networks import LabelMap
 from torch import Tensor, nn
 
@@ -89,7 +89,7 @@ class Discriminator(nn.Module):
         layers, outputs = _BODIES[size](channels + bool(classes), norm, width)
         positions = {28: 49, 32: 16, 48: 9}[size]
         self.body = nn.Sequential(*layers)
-        self.flatten = nn.Flatten() if not logit_map else None
+        self.logit_map = logit_map
         self.score = nn.Linear(outputs if logit_map else outputs * positions, 1)
         initialise(self)
 
@@ -97,9 +97,9 @@ class Discriminator(nn.Module):
         if self.label is not None:
             images = torch.cat([images, self.label(labels)], dim=1)
         features = self.body(images)
-        if self.flatten is None:
+        if self.logit_map:
             return self.score(features.permute(0, 2, 3, 1)).squeeze(3)
-        return self.score(self.flatten(features)).squeeze(1)
+        return linear_of_maps(self.score, features).squeeze(1)
 
 
 class DenseGenerator(nn.Module):
