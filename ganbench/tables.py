@@ -254,7 +254,9 @@ class _Scores:
         cell = np.asarray(self._cell)[events]
         columns: dict[str, Any] = {}
         for name in ("key", "variant", "dataset", "seed"):
-            columns[name] = pd.Series([cell[name] for cell in self._cells]).array.take(cell)
+            # Texts as Python's own, which the rows share: pandas would copy a key of 64 letters into every row.
+            kind = int if name == "seed" else object
+            columns[name] = np.array([cell[name] for cell in self._cells], kind)[cell]
         columns["point"] = pd.Series(_POINTS).array.take(np.asarray(self._point)[events])
         for axis, positions in self._axes.items():
             columns[axis] = pd.Series(positions).array.take(events)
