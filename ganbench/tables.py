@@ -256,7 +256,7 @@ class _Scores:
         for name in ("key", "variant", "dataset", "seed"):
             # Texts as Python's own, which the rows share: pandas would copy a key of 64 letters into every row.
             kind = int if name == "seed" else object
-            columns[name] = np.array([cell[name] for cell in self._cells], kind)[cell]
+            columns[name] = pd.Series(np.array([cell[name] for cell in self._cells], kind)[cell], dtype=kind)
         columns["point"] = pd.Series(_POINTS).array.take(np.asarray(self._point)[events])
         for axis, positions in self._axes.items():
             columns[axis] = pd.Series(positions).array.take(events)
