@@ -167,7 +167,7 @@ def make(folder: Path, shape: Shape) -> None:
         chosen = min(events, key=lambda event: event["metrics"]["fcd"])
         again = {**chosen, "metrics": {name: value * 1.01 for name, value in chosen["metrics"].items()}}
         component = installed().find("variants", cell.variant_id)
-        made = manifest(events[-1], again, code.fingerprint(component, installed()))
+        made = manifest(events[-1], again, random.uniform(100, 400), code.fingerprint(component, installed()))
         _write(directory / "cell.json", cell.task)
         _write(directory / "manifest.json", made)
         lines = [json.dumps({"event": "evaluation", **event}) for event in events]
@@ -214,8 +214,11 @@ def evaluations(random: np.random.Generator, batch: int) -> list[dict[str, Any]]
     return found
 
 
-def manifest(last: dict[str, Any], best: dict[str, Any], code: Mapping[str, str]) -> dict[str, Any]:
-    """The manifest of a cell that is done."""
+def manifest(last: dict[str, Any], best: dict[str, Any], host: float, code: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest of a cell that is done; `host` is its peak of memory in MiB."""
+    seconds = {"train": last["seconds"], "evaluate": 35.0, "checkpoint": 0.5, "data": 0.25}
+    total = sum(seconds.values()) + 0.25
+    flops = 2_000_000 * (last["images"] // last["rounds"])
     return {
         "format": 1,
         "status": "done",
@@ -246,7 +249,20 @@ def manifest(last: dict[str, Any], best: dict[str, Any], code: Mapping[str, str]
             "git": "9c0d934efd24",
         },
         "finished": "2026-11-20T20:15:42+00:00",
-        "seconds": {"train": last["seconds"], "evaluate": 35.0, "checkpoint": 0.5, "total": last["seconds"] + 36.0},
+        "seconds": {**seconds, "total": total},
+        "speed": {
+            "machine": "Intel(R) Xeon(R) Processor @ 2.50GHz, threads: 1",
+            "images_per_second": last["images"] / last["seconds"],
+            "updates_per_second": last["generator_updates"] / last["seconds"],
+            "flops_per_turn": {"discriminator": flops * 3 // 4, "generator": flops // 4},
+            "flops_per_round": flops,
+            "flops_per_image": 474_000.0,
+            "flops_per_second": flops * last["rounds"] / last["seconds"],
+            **{f"{name}_share": spent / total for name, spent in seconds.items()},
+            "rest_share": 0.25 / total,
+            "host_bytes": int(host * 2**20),
+            "device_bytes": None,
+        },
     }
 
 

@@ -116,7 +116,12 @@ def _one(tables: Tables, parameter: str, *, axis: str = "images", metric: str = 
 def _pairs(tables: Tables) -> list[Any]:
     """The parameter of every pair, and the keys of its two cells."""
     cases = find(tables, groups(tables), leaderboards(tables))
-    return [(case.parameter, pair.first, pair.second) for case in cases for pair in case.pairs]
+    keys = tables.cells["key"].tolist()
+    return [
+        (case.parameter, keys[first], keys[second])
+        for case in cases
+        for first, second in zip(case.pairs.first, case.pairs.second, strict=True)
+    ]
 
 
 def _line(text: str, start: str) -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from pyarrow.parquet import ParquetFile
 from records import Records
 from rich.console import Console
@@ -24,8 +26,9 @@ from ganbench.cli import main
 from ganbench.config import read
 from ganbench.plan import key, resolve
 from ganbench.plugins import installed
-from ganbench.report import Ranked, files, terminal
+from ganbench.report import Ranked, files, plots, style, terminal
 from ganbench.report.statistics import interval, intervals
+from ganbench.report.study import Study
 
 ROOT = Path(__file__).parents[1]
 #: Runs the commands in one process; how many functions each has called, and how often it opened which records.
@@ -199,6 +202,23 @@ def test_of_many_experiments_only_the_pictures_of_datasets_are_drawn_by_default(
     assert "there are 2 variants on a dataset, more than 1: pictures of each are left out" in few.output
     kinds = {path.name.partition("-")[0] for path in (tmp_path / "report").iterdir()}
     assert kinds == {"curves", "comparison", "samples"}
+
+
+def test_many_plain_lines_are_one_artist_and_the_picture_is_the_same_to_the_eye(tmp_path, monkeypatch):
+    study = Study(_many(tmp_path, 15))
+
+    def drawn() -> tuple[int, np.ndarray]:
+        figure = plots.curves(study, "digits", "fcd")
+        assert figure
+        content = style.png(figure)
+        return len(figure.axes[0].lines), np.asarray(Image.open(io.BytesIO(content)).convert("L"), dtype=int)
+
+    lines, apart = drawn()
+    monkeypatch.setattr("ganbench.report.lines._MANY", 11)
+    fewer, together = drawn()
+    assert lines - fewer == 12  # of 15 configurations three stand out
+    assert (abs(apart - together) > 40).mean() < 0.001
+    assert (apart < 250).sum() == pytest.approx((together < 250).sum(), rel=0.01)
 
 
 @given(st.lists(st.lists(st.floats(-1e6, 1e6), max_size=12), max_size=12))

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -24,6 +26,8 @@ from ganbench.report.words import folded, number, short
 _MARKED = 25
 #: With more lines than this only every few evaluations, not the same of neighbouring lines.
 _CROWD = 10
+#: More plain lines than this are drawn as one artist: one each, of thousands, takes seconds in every panel.
+_MANY = 100
 REAL_LINE: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 1.2}
 
 
@@ -37,6 +41,11 @@ class Line:
     width: float = 1.8
     alpha: float = 1.0
     band: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is nothing but a line."""
+        return not (self.label or self.look.marker or self.look.dashes or self.band)
 
 
 def panels(
@@ -68,8 +77,13 @@ def panels(
         bounds: list[Line2D] = []
         for axes, metric in zip(grid, shown, strict=False):
             drawn = [line for line in lines if metric in line.curves]
+            plain = [line for line in drawn if line.is_plain]
+            together = plain if len(plain) > _MANY else []
             for position, line in enumerate(drawn):
-                _plot(axes, line, line.curves[metric], position, len(drawn))
+                if not (together and line.is_plain):
+                    _plot(axes, line, line.curves[metric], position, len(drawn))
+            if together:
+                _plot_together(axes, [(line, line.curves[metric]) for line in reversed(together)])
             real = study.real(dataset, metric)
             lower = study.ranking.directions[metric] == "lower"
             is_log = lower and all(line.curves[metric].low.min() > 0 for line in drawn) and (real is None or real > 0)
@@ -102,6 +116,18 @@ def _plot(axes: Axes, line: Line, curve: Curve, position: int, count: int) -> No
     )  # fmt: skip
     if line.band and curve.n > 1:
         axes.fill_between(curve.x, curve.low, curve.high, color=look.colour, alpha=0.13, linewidth=0, zorder=zorder - 1)
+
+
+def _plot_together(axes: Axes, lines: Sequence[tuple[Line, Curve]]) -> None:
+    """Draw plain lines as one artist, the last uppermost, just above the bands of others."""
+    axes.add_collection(
+        LineCollection(
+            [np.column_stack([curve.x, curve.mean]) for _, curve in lines],
+            colors=[to_rgba(line.look.colour, line.alpha) for line, _ in lines],
+            linewidths=[line.width for line, _ in lines],
+            capstyle="projecting", joinstyle="round", zorder=2.001,
+        )
+    )  # fmt: skip
 
 
 def _is_near(real: float, means: Sequence[np.ndarray], is_log: bool) -> bool:

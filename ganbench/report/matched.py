@@ -104,8 +104,12 @@ def comparisons(
         names = ", ".join(sorted({cases[number].parameter for number in numbers}))
         identity, sample = ("", "", names, cases[numbers[0]].symbol), _Sample(effects, numbers)
         wanted += [(sample, identity, axis, ranked_by.metric) for axis in cases[numbers[0]].axes]
-    means = intervals([sample.known(axis, metric) for sample, _, axis, metric in wanted])
-    return [each[0].compared(*each[1:], mean) for each, mean in zip(wanted, means, strict=True)]
+    known = [sample.known(axis, metric) for sample, _, axis, metric in wanted]
+    means = zip(wanted, known, intervals(known), strict=True)
+    return [
+        sample.compared(identity, axis, metric, values, mean)
+        for (sample, identity, axis, metric), values, mean in means
+    ]
 
 
 def verdict(low: float, high: float, n: int, *, lower: bool) -> Verdict:
@@ -181,21 +185,9 @@ class _Effects:
         self.directions = ranking(tables).directions
         keys = pd.Index(tables.cells["key"])
         done = (tables.cells["status"] == "done").to_numpy(dtype=bool)
-        number = dict(zip(keys.tolist(), range(len(keys)), strict=True))
-        pairs = [pair for case in cases for pair in case.pairs]
-        self.bounds = np.cumsum([0, *(len(case.pairs) for case in cases)])
-        self.first = np.array([number[pair.first] for pair in pairs], int)
-        self.second = np.array([number[pair.second] for pair in pairs], int)
-        self.seeds = np.array([pair.seed for pair in pairs], int)
-        contexts: dict[Any, int] = {}
-        self.contexts = np.array(
-            [
-                contexts.setdefault((case.dataset, case.variant, pair.context), len(contexts))
-                for case in cases
-                for pair in case.pairs
-            ],
-            int,
-        )
+        self.bounds = np.cumsum([0, *(len(case.pairs.seed) for case in cases)])
+        columns = zip(*(case.pairs for case in cases), strict=True) if cases else [[np.zeros(0, int)]] * 4
+        self.contexts, self.seeds, self.first, self.second = (np.concatenate(column) for column in columns)
         self.both_done = done[self.first] & done[self.second]
         self._cells = len(keys)
         self._curves: dict[str, _Curves] = {}
@@ -247,7 +239,7 @@ class _Sample:
         self.effects = effects
         self.of = [effects.cases[number] for number in numbers]
         self.parts = [slice(effects.bounds[number], effects.bounds[number + 1]) for number in numbers]
-        self.planned = sum(len(case.pairs) for case in self.of)
+        self.planned = sum(len(case.pairs.seed) for case in self.of)
         self.seeds, self.contexts = self._together(effects.seeds), self._together(effects.contexts)
         self.done = np.count_nonzero(self._together(effects.both_done))
 
@@ -267,10 +259,14 @@ class _Sample:
         known = ~np.isnan(effects)
         return effects if known.all() else effects[known]
 
-    def compared(self, identity: tuple[str, ...], axis: str, metric: str, interval: Interval) -> Comparison:
-        """The comparison of the pairs; `identity` is its dataset, variant, parameter and symbol."""
+    def compared(
+        self, identity: tuple[str, ...], axis: str, metric: str, effects: np.ndarray, interval: Interval
+    ) -> Comparison:
+        """The comparison of the pairs, of which there are these `known` effects with this mean.
+
+        `identity` is its dataset, variant, parameter and symbol.
+        """
         direction = self.effects.directions[metric]
-        effects = self.known(axis, metric)
         n = len(effects)
         seeds, contexts = self._counts
         if n < self.planned:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from ganbench.contracts import Tables
@@ -18,12 +19,17 @@ from ganbench.report.words import clean
 AXES = ("epochs", "generator_updates", "images")
 #: The `parameter` of comparisons of the variants themselves: all shared parameters equal, and each one's best.
 VARIANT, BEST = "variant (all else equal)", "variant (best configurations)"
+#: What is equal in the two cells of a pair: the values of all other parameters, and the seed.
+Slot = tuple[tuple[str, ...], int]
+Side = TypeVar("Side")
+_FACTS = ("key", "dataset", "variant", "seed", "status", "params", "symbols", "labels", "budget", "precision")
 
 
 class Group(NamedTuple):
     """The cells of one variant on one dataset but for those that the plan skips.
 
-    `varied` are the parameters in which they differ, `asked` those of them that are a question.
+    Those have some of the columns of the table, and their ``row`` in it. `varied` are the parameters in which they
+    differ, `asked` those of them that are a question.
     """
 
     dataset: str
@@ -40,13 +46,16 @@ class Setting(NamedTuple):
     text: str
 
 
-class Pair(NamedTuple):
-    """Two cells by their keys. `context` holds what else this variant varies on this dataset, budget and precision."""
+class Pairs(NamedTuple):
+    """Pairs of cells in columns, int64: which one is `first` and which is `second`, by their rows in the table.
 
-    context: tuple[str, ...]
-    seed: int
-    first: str
-    second: str
+    `context` numbers what else this variant varies on this dataset, budget and precision.
+    """
+
+    context: np.ndarray
+    seed: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
 
 
 class Case(NamedTuple):
@@ -62,7 +71,7 @@ class Case(NamedTuple):
     symbol: str
     a: Setting
     b: Setting
-    pairs: list[Pair]
+    pairs: Pairs
     axes: tuple[str, ...] = AXES
 
 
@@ -75,9 +84,11 @@ def ordered(tables: Tables) -> Tables:
 def groups(tables: Tables) -> list[Group]:
     """By dataset and variant; in each what is done comes first. Names are made printable."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    rows: list[Any] = tables.cells[tables.cells["status"] != "skipped"].to_dict("records")
+    columns = [tables.cells[name].tolist() for name in _FACTS]
+    rows = [dict(zip((*_FACTS, "row"), facts, strict=True)) for facts in zip(*columns, itertools.count())]
     for cell in sorted(rows, key=lambda cell: (cell["status"] != "done", cell["key"])):
-        found.setdefault((clean(cell["dataset"]), clean(cell["variant"])), []).append(cell)
+        if cell["status"] != "skipped":
+            found.setdefault((clean(cell["dataset"]), clean(cell["variant"])), []).append(cell)
     # Cells are compared where both have come to, so it is no question how long they run.
     ends = {"budget"} & set(tables.run.get("varying", ()))
     varied = {at: sorted(differing([cell["params"] for cell in cells])) for at, cells in found.items()}
@@ -91,13 +102,15 @@ def find(tables: Tables, groups: list[Group], boards: pd.DataFrame) -> list[Case
 
     `boards` is the table of `leaderboards`.
     """
-    texts = _Texts()
+    texts, joined = _Texts(), _Joined()
     found: dict[tuple[Any, ...], Case] = {}
-    for case in (*_of_parameters(groups, texts), *_of_variants(groups, texts), *_of_best(tables, boards)):
-        same = found.setdefault((*case[:3], case.a, case.b), case)
-        if same is not case:  # names that are equal once they are printable
-            same.pairs.extend(case.pairs)
-            same.pairs.sort(key=lambda pair: pair[:2])
+    cases = _of_parameters(groups, texts, joined), _of_variants(groups, texts, joined), _of_best(tables, boards, joined)
+    for case in itertools.chain(*cases):
+        what = (*case[:3], case.a, case.b)
+        if what in found:  # names that are equal once they are printable
+            found[what] = case._replace(pairs=joined.together(found[what].pairs, case.pairs))
+        else:
+            found[what] = case
     return [found[what] for what in sorted(found)]
 
 
@@ -142,13 +155,46 @@ class _Texts:
         return tuple([texts.get(name, "null") for name in names])
 
 
-def _of_parameters(groups: list[Group], texts: _Texts) -> Iterator[Case]:
+class _Joined:
+    """Finds pairs, with one numbering of contexts for all of them."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[str, str, tuple[str, ...]], int] = {}
+
+    def __call__(
+        self, dataset: str, variant: str, sides: Mapping[Side, Mapping[Slot, int]], wanted: Iterable[tuple[Side, Side]]
+    ) -> Iterator[tuple[Side, Side, Pairs]]:
+        """The pairs of every two `wanted` sides, in order of slot: the cells that both have in the same slot.
+
+        `sides` are the rows of their cells by slot.
+        """
+        known = self._contexts
+        slots = sorted({slot for cells in sides.values() for slot in cells})
+        places = {slot: place for place, slot in enumerate(slots)}
+        contexts = np.array([known.setdefault((dataset, variant, each), len(known)) for each, _ in slots], int)
+        seeds = np.array([seed for _, seed in slots], int)
+        of = {side: sorted((places[slot], row) for slot, row in cells.items()) for side, cells in sides.items()}
+        columns = {side: np.array(cells, int).reshape(-1, 2).T for side, cells in of.items()}
+        for a, b in wanted:
+            (here, first), (there, second) = columns[a], columns[b]
+            both, one, other = np.intersect1d(here, there, assume_unique=True, return_indices=True)
+            if len(both):
+                yield a, b, Pairs(contexts[both], seeds[both], first[one], second[other])
+
+    def together(self, *parts: Pairs) -> Pairs:
+        """All of them as one, in order of context and seed."""
+        pairs, names = Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True))), list(self._contexts)
+        order = sorted(range(len(pairs.seed)), key=lambda i: (names[pairs.context[i]], pairs.seed[i]))
+        return Pairs(*(column[order] for column in pairs))
+
+
+def _of_parameters(groups: list[Group], texts: _Texts, joined: _Joined) -> Iterator[Case]:
     for dataset, variant, cells, varied, asked in groups:
         values = [texts.values(cell["params"], varied) for cell in cells]
-        rest = [canonical([cell.get("budget"), cell.get("precision")]) for cell in cells]
+        rest = [canonical([cell["budget"], cell["precision"]]) for cell in cells]
         for name in asked:
             place, known = varied.index(name), dict[Any, Setting]()
-            slots: dict[Any, dict[Setting, str]] = {}
+            sides: dict[Setting, dict[Slot, int]] = {}
             for cell, own, other in zip(cells, values, rest, strict=True):
                 if name not in cell["params"]:
                     continue
@@ -156,15 +202,19 @@ def _of_parameters(groups: list[Group], texts: _Texts) -> Iterator[Case]:
                 if look not in known:
                     known[look] = _setting(cell, name)
                 context = (*own[:place], *own[place + 1 :], other)
-                slots.setdefault((context, cell["seed"]), {}).setdefault(known[look], cell["key"])
-            found: dict[tuple[Setting, Setting], list[Pair]] = {}
-            for context, seed in sorted(slots):
-                members = slots[context, seed]
-                for a, b in itertools.combinations(sorted(members), 2):
-                    found.setdefault((a, b), []).append(Pair(context, seed, members[a], members[b]))
+                sides.setdefault(known[look], {}).setdefault((context, cell["seed"]), cell["row"])
             symbol = _symbol(cells, name)
-            for (a, b), pairs in found.items():
+            for a, b, pairs in joined(dataset, variant, sides, _meeting(sides)):
                 yield Case(dataset, variant, clean(name), symbol, a, b, pairs)
+
+
+def _meeting(sides: Mapping[Setting, Iterable[Slot]]) -> set[tuple[Setting, Setting]]:
+    """Every two of them that have a slot in common: of thousands of values drawn at random hardly any two."""
+    at: dict[Slot, list[Setting]] = {}
+    for side in sorted(sides):
+        for slot in sides[side]:
+            at.setdefault(slot, []).append(side)
+    return {pair for several in {tuple(each) for each in at.values()} for pair in itertools.combinations(several, 2)}
 
 
 def _symbol(cells: list[dict[str, Any]], name: str) -> str:
@@ -179,54 +229,50 @@ def _setting(cell: Mapping[str, Any], name: str) -> Setting:
     return Setting((0, float(value), "") if numeric else (1, 0.0, canonical(value)), text)
 
 
-def _of_variants(groups: list[Group], texts: _Texts) -> Iterator[Case]:
+def _of_variants(groups: list[Group], texts: _Texts, joined: _Joined) -> Iterator[Case]:
     """Cells of two variants that are equal in every parameter that both have.
 
     Where a variant has several such cells (it varies a parameter that the other lacks) none of them is the match.
     """
-    slots: dict[Any, dict[Any, str]] = {}
     names = [sorted({name for cell in group.cells[:1] for name in cell["params"]}) for group in groups]
+    wanted: dict[tuple[str, tuple[str, ...]], list[tuple[int, int]]] = {}
     for (one, group), (other, other_group) in itertools.combinations(enumerate(groups), 2):
         shared = tuple(name for name in names[one] if name in names[other])
-        if group.dataset != other_group.dataset or not shared:
-            continue
-        for number in (one, other):
-            if (number, shared) not in slots:
-                slots[number, shared] = _slots(groups[number].cells, shared, texts)
-        first, second = slots[one, shared], slots[other, shared]
-        pairs = [Pair(slot[0], slot[1], key, second[slot]) for slot, key in first.items() if slot in second]
-        if pairs:
-            a, b = (Setting((1, 0.0, name), name) for name in (group.variant, other_group.variant))
-            yield Case(group.dataset, "", VARIANT, "", a, b, pairs)
+        if group.dataset == other_group.dataset and shared:
+            wanted.setdefault((group.dataset, shared), []).append((one, other))
+    for (dataset, shared), several in wanted.items():
+        sides = {number: _slots(groups[number].cells, shared, texts) for number in {n for two in several for n in two}}
+        for one, other, pairs in joined(dataset, "", sides, several):
+            a, b = (Setting((1, 0.0, name), name) for name in (groups[one].variant, groups[other].variant))
+            yield Case(dataset, "", VARIANT, "", a, b, pairs)
 
 
-def _slots(cells: list[dict[str, Any]], names: Sequence[str], texts: _Texts) -> dict[Any, str]:
-    """(values of the parameters `names`, seed), in order -> the key of the cell that alone has them."""
-    found: dict[Any, list[str]] = {}
+def _slots(cells: list[dict[str, Any]], names: Sequence[str], texts: _Texts) -> dict[Slot, int]:
+    """(values of the parameters `names`, seed) -> the row of the cell that alone has them."""
+    found: dict[Slot, list[int]] = {}
     for cell in cells:
-        found.setdefault((texts.values(cell["params"], names), cell["seed"]), []).append(cell["key"])
-    return {slot: found[slot][0] for slot in sorted(found) if len(found[slot]) == 1}
+        found.setdefault((texts.values(cell["params"], names), cell["seed"]), []).append(cell["row"])
+    return {slot: rows[0] for slot, rows in found.items() if len(rows) == 1}
 
 
-def _of_best(tables: Tables, boards: pd.DataFrame) -> Iterator[Case]:
+def _of_best(tables: Tables, boards: pd.DataFrame, joined: _Joined) -> Iterator[Case]:
     """The best configurations of every two variants, seed by seed, at the ranked point."""
     best = boards[(boards["row"] == "configuration") & boards["rank"].notna()].drop_duplicates(["dataset", "variant"])
     wanted = set(zip(best["dataset"], best["variant"], best["params"], strict=True))
-    keys: dict[Any, dict[int, str]] = {}
-    cells = tables.cells[tables.cells["status"] != "skipped"]
-    columns = [cells[name].tolist() for name in ("dataset", "variant", "params", "seed", "key")]
+    rows: dict[Any, dict[int, int]] = {}
+    columns = [tables.cells[name].tolist() for name in ("dataset", "variant", "params", "seed", "status")]
     configs = dict[int, str]()
-    for dataset, variant, params, seed, key in zip(*columns, strict=True):
+    for row, (dataset, variant, params, seed, status) in enumerate(zip(*columns, strict=True)):
         config = configs.get(id(params))
         if config is None:
             config = configs[id(params)] = canonical(params)
-        if (dataset, variant, config) in wanted:
-            keys.setdefault((dataset, variant, config), {})[seed] = key
-    for dataset, rows in best.groupby("dataset"):
-        for one, other in itertools.combinations(sorted(rows.to_dict("records"), key=lambda row: row["variant"]), 2):
-            first, second = (keys[dataset, row["variant"], row["params"]] for row in (one, other))
-            a, b = (Setting((1, 0.0, row["variant"]), clean(row["variant"])) for row in (one, other))
-            context, axes = (one["params"], other["params"]), (ranking(tables).at,)
-            pairs = [Pair(context, seed, first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
-            if pairs:
-                yield Case(clean(dataset), "", BEST, "", a, b, pairs, axes)
+        if (dataset, variant, config) in wanted and status != "skipped":
+            rows.setdefault((dataset, variant, config), {})[seed] = row
+    for dataset, leaders in best.groupby("dataset"):
+        for two in itertools.combinations(sorted(leaders.to_dict("records"), key=lambda row: row["variant"]), 2):
+            context = tuple(row["params"] for row in two)
+            a, b = (Setting((1, 0.0, row["variant"]), clean(row["variant"])) for row in two)
+            cells = [rows[dataset, row["variant"], row["params"]] for row in two]
+            sides = {side: {(context, seed): row for seed, row in own.items()} for side, own in enumerate(cells)}
+            for _, _, pairs in joined(clean(dataset), "", sides, [(0, 1)]):
+                yield Case(clean(dataset), "", BEST, "", a, b, pairs, (ranking(tables).at,))

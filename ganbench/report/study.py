@@ -89,7 +89,9 @@ class Study:
     @cached_property
     def _curves(self) -> dict[tuple[str, str], dict[str, Curve]]:
         """(dataset, configuration) -> metric -> curve."""
-        points = self.scores[self.scores["point"] == "curve"].sort_values(self.axis, kind="stable")
+        points = self.scores[self.scores["point"] == "curve"]
+        points = points[["dataset", "configuration", "metric", "seed", self.axis, "value"]]
+        points = points.iloc[np.argsort(points[self.axis].to_numpy(dtype=float), kind="stable")]
         x, values = points[self.axis].to_numpy(dtype=float), points["value"].to_numpy(dtype=float)
         groups: Any = points.groupby(["dataset", "configuration", "metric", "seed"]).indices
         seeds: dict[tuple[str, str, str], list[Points]] = {}
@@ -149,6 +151,10 @@ def mean_curve(series: Sequence[Points]) -> Curve:
     to be there would jump from one to the other. So each is interpolated, and what only some have reached is left out.
     Where they share no stretch at all, their points stay as they are.
     """
+    grid = series[0][0]
+    if all(np.array_equal(x, grid) for x, _ in series) and (np.diff(grid) > 0).all():
+        values = np.stack([y for _, y in series])
+        return Curve(grid, values.mean(axis=0), values.min(axis=0), values.max(axis=0), len(series))
     first, last = max(x[0] for x, _ in series), min(x[-1] for x, _ in series)
     grid = np.unique(np.concatenate([x for x, _ in series]))
     if first <= last:
