@@ -99,7 +99,7 @@ def rate(play: Play, processes: int, threads: int, *, seconds: float = 3.0, pati
 
 
 def _play(connection: Connection, play: Play, threads: int, seconds: float) -> None:
-    """A process that plays, of a session of its own: Ctrl-C is for the main process, without which this one ends."""
+    """A process that plays, out of reach of the terminal: Ctrl-C is for the main process; without that it ends."""
     os.setsid()
     in_silence()
     if play.gpu:
