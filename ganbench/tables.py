@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import marshal
 import os
 import stat
 from array import array
@@ -203,11 +202,10 @@ class _Once:
     """Values that are the same in many cells (the parameters of all seeds) kept once: 100,000 cells take gigabytes."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Any] = {}
+        self._known: dict[str, Any] = {}
 
     def __call__(self, value: Any) -> Any:
-        # Which tells 1, 1.0 and True from each other, as `repr` does, in a third of the time.
-        return self._known.setdefault(marshal.dumps(value, 2), value)
+        return self._known.setdefault(repr(value), value)  # which tells 1, 1.0 and True from each other
 
     def outline(self, outline: dict[str, Any]) -> dict[str, Any]:
         """The outline of a cell, with what it shares with others."""
