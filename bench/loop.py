@@ -31,6 +31,7 @@ from ganbench.api import Batch, DataSpec, Game, Latent, Optimizer, Player, Split
 from ganbench.batches import Batches
 from ganbench.counters import flops
 from ganbench.environment import keep_freed_memory, processor
+from ganbench.graphs import recorder_for
 from ganbench.train import Budget, Moment, Precision, play
 
 BATCH = 64
@@ -122,7 +123,10 @@ def ours(game: Game, batches: Batches, rounds: int, precision: Precision) -> Our
         seen.append((Moment(**vars(moment)), clock.seconds))
 
     with clock.watching(game):
-        play(game, batches, budget, evaluations=2, evaluate=evaluate, precision=precision)
+        recorder = recorder_for(batches.images.device)
+        play(game, batches, budget, evaluations=2, evaluate=evaluate, precision=precision, recorder=recorder)
+    if recorder and recorder.reason:
+        raise SystemExit(f"turns were not replayed: {recorder.reason}")
     (first, before), (last, after) = seen
     seconds = last.seconds - first.seconds
     return Ours(seconds / rounds, 1 - (after - before) / seconds)
@@ -244,7 +248,7 @@ def measure(job: Job, against: Precision, repeats: int) -> dict[str, Any]:
 @click.option("--precision", type=click.Choice(("fp32", "tf32", "bf16")), default="fp32", show_default=True)
 @click.option("--against", type=click.Choice(("fp32", "bf16")), help="The plain loop's precision [default: the same].")
 @click.option("--repeats", default=5, show_default=True, help="Pairs of measurements.")
-@click.option("--rounds", default=8, show_default=True, help="Generator updates in each.")
+@click.option("--rounds", type=click.IntRange(5), default=6, show_default=True, help="Generator updates in each.")
 @click.option("--only", default="", help="Cases whose name contains this.")
 def main(
     device: str, threads: int, precision: Precision, against: Precision | None, repeats: int, rounds: int, only: str

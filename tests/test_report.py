@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +19,11 @@ from records import METRICS, Records
 from rich.console import Console
 from scipy import stats
 
+from ganbench import report
+from ganbench.errors import GanbenchError, UserError
 from ganbench.report import files, interval, leaderboards, terminal
 from ganbench.report import write as write_report
+from ganbench.report.aside import aside
 from ganbench.report.words import for_csv, for_markdown, number
 from ganbench.store import Store
 
@@ -236,6 +241,34 @@ def test_writing_twice_gives_the_same_bytes_and_drops_pictures_of_what_is_gone(t
     stale.write_bytes(b"old")
     assert {path: path.read_bytes() for path in write(store)} == first
     assert not stale.exists()
+
+
+def test_pictures_drawn_by_a_second_process_are_the_same(tmp_path, monkeypatch):
+    tables = _study(tmp_path).written().tables()
+
+    def written(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in write_report(tables, folder)}
+
+    alone = written(tmp_path / "alone")
+    monkeypatch.setattr(report, "_ASIDE", 0)
+    assert written(tmp_path / "aside") == alone
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "report").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="is a link"):
+        written(tmp_path / "linked")
+
+
+def test_work_aside_returns_raises_or_says_that_it_died():
+    number = 6
+    assert aside(lambda: 7 * number)() == 42
+    with pytest.raises(UserError, match="so it was"):
+        aside(raised)()
+    with pytest.raises(GanbenchError, match="exit code -9"):
+        aside(lambda: os.kill(os.getpid(), signal.SIGKILL))()
+
+
+def raised():
+    raise UserError("so it was")
 
 
 def test_csv_repeats_the_numbers_of_the_markdown_table(tmp_path):

@@ -12,6 +12,7 @@ from typing import Literal
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
 from ganbench.report import files, roadmap, speed
+from ganbench.report.aside import aside
 from ganbench.report.axes import AXES
 from ganbench.report.leaderboard import Ranked, leaderboards
 from ganbench.report.statistics import Interval, interval
@@ -23,6 +24,8 @@ __all__ = ["AXES", "MANY", "Interval", "Pictures", "Ranked", "interval", "leader
 
 #: Of more experiments (variants on a dataset) than this a report leaves out the pictures of single ones.
 MANY = 50
+#: Of more cells than this the pictures are drawn by a second process, while the tables are written.
+_ASIDE = 5_000
 Pictures = Literal["all", "datasets", "none"]
 
 
@@ -36,6 +39,36 @@ def write(
     takes the unit of the budget. Raises `UserError` where nothing can be written.
     """
     ranked = Ranked.of(tables)
+
+    def draw() -> list[Path]:
+        # Here and not above: seaborn takes seconds to import, and the leaderboard on the terminal does not need it.
+        from ganbench.report.pictures import draw as drawn
+
+        every = ranked.experiments <= MANY if pictures is True else pictures == "all"
+        return drawn(ranked, folder / "report", x, experiments=every)
+
+    def nothing() -> list[Path]:
+        return []
+
+    drawn = nothing if pictures in (False, "none") else draw
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if drawn is draw and len(ranked.tables.cells) > _ASIDE:
+            drawn = aside(draw)
+        contents = _tables(ranked, folder)
+        for path in {folder / name for name in (*roadmap.FILES, "speed.csv")} - set(contents):
+            path.unlink(missing_ok=True)
+        for path, content in contents.items():
+            write_atomically(path, content)
+        return [*contents, *drawn()]
+    except OSError as error:
+        raise UserError(
+            f"the report cannot be written below {folder} ({error.strerror}); write it elsewhere with --to FOLDER"
+        ) from error
+
+
+def _tables(ranked: Ranked, folder: Path) -> dict[Path, bytes]:
+    """The files that are no pictures, with their contents."""
     contents = {
         folder / "leaderboard.csv": files.csv(ranked).encode(),
         folder / "leaderboard.md": files.markdown(ranked).encode(),
@@ -44,22 +77,4 @@ def write(
     }
     if costs := speed.csv(ranked):
         contents[folder / "speed.csv"] = costs.encode()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in {folder / name for name in (*roadmap.FILES, "speed.csv")} - set(contents):
-            path.unlink(missing_ok=True)
-        written = []
-        for path, content in contents.items():
-            write_atomically(path, content)
-            written.append(path)
-        if pictures not in (False, "none"):
-            # Here and not above: seaborn takes seconds to import, and the leaderboard on the terminal does not need it.
-            from ganbench.report.pictures import draw
-
-            every = ranked.experiments <= MANY if pictures is True else pictures == "all"
-            written += draw(ranked, folder / "report", x, experiments=every)
-        return written
-    except OSError as error:
-        raise UserError(
-            f"the report cannot be written below {folder} ({error.strerror}); write it elsewhere with --to FOLDER"
-        ) from error
+    return contents
