@@ -59,7 +59,8 @@ class Batches:
     def gather(self, chosen: Tensor) -> Batch:
         """The minibatch of the images in these places."""
         labels = None if self.labels is None else self.labels[chosen]
-        return Batch(scale(self.images[chosen], channels_last=self.channels_last), labels)
+        images = self.images.index_select(0, chosen)  # whole images are copied; `images[chosen]` goes value by value
+        return Batch(scale(images, channels_last=self.channels_last), labels)
 
     def state(self) -> dict[str, Any]:
         """Where the stream is, for a checkpoint."""
