@@ -20,10 +20,10 @@ from rich.console import Console
 from scipy import stats
 
 from ganbench import report
+from ganbench.aside import aside, halved
 from ganbench.errors import GanbenchError, UserError
 from ganbench.report import files, interval, leaderboards, terminal
 from ganbench.report import write as write_report
-from ganbench.report.aside import aside
 from ganbench.report.words import for_csv, for_markdown, number
 from ganbench.store import Store
 
@@ -269,6 +269,23 @@ def test_work_aside_returns_raises_or_says_that_it_died():
 
 def raised():
     raise UserError("so it was")
+
+
+def test_work_that_is_halved_is_in_order_and_raises_here():
+    def twice(number: int) -> tuple[int, int]:
+        if number == 13:
+            raise UserError("not 13")
+        if number == 100 and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 2 * number, os.getpid()
+
+    here = os.getpid()
+    found = list(halved(twice, range(20, 55), chunk=10))
+    assert [value for value, _ in found] == [2 * number for number in range(20, 55)]
+    assert [pid == here for _, pid in found] == [True] * 10 + [False] * 10 + [True] * 10 + [False] * 5
+    with pytest.raises(UserError, match="not 13"):
+        list(halved(twice, range(40), chunk=10))
+    assert [pid for _, pid in halved(twice, range(95, 125), chunk=5)] == [here] * 30  # what was killed is done here
 
 
 def test_csv_repeats_the_numbers_of_the_markdown_table(tmp_path):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from ganbench.aside import aside
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
 from ganbench.report import files, roadmap, speed
-from ganbench.report.aside import aside
 from ganbench.report.axes import AXES
 from ganbench.report.leaderboard import Ranked, leaderboards
 from ganbench.report.statistics import Interval, interval
