@@ -19,12 +19,13 @@ from ganbench.errors import GanbenchError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _FORKS = sys.platform == "linux"
+LARGE = 5_000  # with more cells than this a fork is worth it
 
 
-def aside(work: Callable[[], Result]) -> Callable[[], Result]:
+def aside(work: Callable[[], Result], instead: str) -> Callable[[], Result]:
     """Begin `work` in a fork; calling what comes back waits for what it returns, or raises.
 
-    Raises `GanbenchError` when the process died of it.
+    Raises `GanbenchError` when the process died of it; `instead` then says what to do about it.
     """
     if not _FORKS:
         return work
@@ -36,8 +37,8 @@ def aside(work: Callable[[], Result]) -> Callable[[], Result]:
         except EOFError:
             process.join()
             raise GanbenchError(
-                f"the process that drew the pictures ended with exit code {process.exitcode} (-9: killed, perhaps for "
-                "lack of memory); --pictures none leaves them out"
+                f"a second process ended with exit code {process.exitcode} (-9: killed, perhaps for lack of memory); "
+                f"{instead}"
             ) from None
         process.join()
         if not done:
@@ -49,11 +50,11 @@ def aside(work: Callable[[], Result]) -> Callable[[], Result]:
 
 
 def halved(work: Callable[[Item], Result], items: Sequence[Item], chunk: int = 500) -> Iterator[Result]:
-    """What `work` makes of every item, in order; a fork does every other `chunk` of them."""
-    chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
-    if not _FORKS or len(chunks) < 2:
+    """What `work` makes of every item, in order; of more than `LARGE` a fork does every other `chunk`."""
+    if not _FORKS or len(items) <= LARGE:
         yield from map(work, items)
         return
+    chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
 
     def every_other(connection: Connection) -> None:
         for some in chunks[1::2]:

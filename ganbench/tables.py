@@ -80,8 +80,6 @@ _DATASETS = [
     "directory",
 ]
 
-_MANY = 5_000  # cells, of which a second process reads half
-
 
 def build(store: Store) -> Tables:
     """Read every record below `store`. Cells that an earlier plan left behind are not part of the run's tables.
@@ -97,9 +95,8 @@ def build(store: Store) -> Tables:
     scores, once = _Scores(), _Once()
     planned: dict[str, dict[str, Any]] = run["cells"]
     units = [store.cell(name) for name in planned]
-    reading = halved(lambda unit: trusted(store, unit, "cell"), units) if len(units) > _MANY else None
-    for unit, outline in zip(units, planned.values(), strict=True):
-        read = next(reading) if reading else trusted(store, unit, "cell")
+    reading = halved(lambda unit: trusted(store, unit, "cell"), units)
+    for unit, read, outline in zip(units, reading, planned.values(), strict=True):
         cells.append(_cell(unit, read, once.outline(outline), run, scores, once))
     references, datasets = [], []
     wanted = {outline["dataset"]: store.reference(outline["dataset"]) for outline in planned.values()}

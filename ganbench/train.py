@@ -89,7 +89,6 @@ def play(
     updates_per_round = game.generator_updates_per_round
     images_per_round = game.batches_per_round * game.batch_size
     moment, evaluated = Moment(), 0
-    record_at = -1
 
     with recorder.playing() if recorder else nullcontext(), _arithmetic(precision, device) as autocast:
         table = Table(game, batches, autocast, channels_last=channels_last)
@@ -98,8 +97,7 @@ def play(
             moment, evaluated = Moment(**resume["moment"]), resume["evaluated"]
         for seat in table.seats:
             seat.schedule(budget.spent(moment))
-        if recorder:
-            record_at = moment.rounds + _WARM_UP
+        record_at = moment.rounds + _WARM_UP
         started = time.perf_counter() - moment.seconds
         told, kept = moment.seconds, time.monotonic()
 

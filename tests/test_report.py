@@ -250,7 +250,7 @@ def test_pictures_drawn_by_a_second_process_are_the_same(tmp_path, monkeypatch):
         return {path.name: path.read_bytes() for path in write_report(tables, folder)}
 
     alone = written(tmp_path / "alone")
-    monkeypatch.setattr(report, "_ASIDE", 0)
+    monkeypatch.setattr(report, "LARGE", 0)
     assert written(tmp_path / "aside") == alone
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "report").symlink_to(tmp_path)
@@ -260,18 +260,20 @@ def test_pictures_drawn_by_a_second_process_are_the_same(tmp_path, monkeypatch):
 
 def test_work_aside_returns_raises_or_says_that_it_died():
     number = 6
-    assert aside(lambda: 7 * number)() == 42
+    assert aside(lambda: 7 * number, "")() == 42
     with pytest.raises(UserError, match="so it was"):
-        aside(raised)()
-    with pytest.raises(GanbenchError, match="exit code -9"):
-        aside(lambda: os.kill(os.getpid(), signal.SIGKILL))()
+        aside(raised, "")()
+    with pytest.raises(GanbenchError, match=r"exit code -9 .*do without"):
+        aside(lambda: os.kill(os.getpid(), signal.SIGKILL), "do without")()
 
 
 def raised():
     raise UserError("so it was")
 
 
-def test_work_that_is_halved_is_in_order_and_raises_here():
+def test_work_that_is_halved_is_in_order_and_raises_here(monkeypatch):
+    monkeypatch.setattr("ganbench.aside.LARGE", 0)
+
     def twice(number: int) -> tuple[int, int]:
         if number == 13:
             raise UserError("not 13")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from ganbench.aside import aside
+from ganbench.aside import LARGE, aside
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
 from ganbench.report import files, roadmap, speed
@@ -24,8 +24,6 @@ __all__ = ["AXES", "MANY", "Interval", "Pictures", "Ranked", "interval", "leader
 
 #: Of more experiments (variants on a dataset) than this a report leaves out the pictures of single ones.
 MANY = 50
-#: Of more cells than this the pictures are drawn by a second process, while the tables are written.
-_ASIDE = 5_000
 Pictures = Literal["all", "datasets", "none"]
 
 
@@ -53,8 +51,9 @@ def write(
     drawn = nothing if pictures in (False, "none") else draw
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if drawn is draw and len(ranked.tables.cells) > _ASIDE:
-            drawn = aside(draw)
+        if drawn is draw and len(ranked.tables.cells) > LARGE:
+            # While the tables are written.
+            drawn = aside(draw, "it drew the pictures: --pictures none leaves them out")
         contents = _tables(ranked, folder)
         for path in {folder / name for name in (*roadmap.FILES, "speed.csv")} - set(contents):
             path.unlink(missing_ok=True)

@@ -33,10 +33,10 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 class Conv2d(nn.Conv2d):
-    """`torch.nn.Conv2d`, of square kernels and stride 1; quick to few channels."""
+    """`torch.nn.Conv2d`, of square kernels; quick to few channels where the stride is 1."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.out_channels > _FEW:
+        if self.out_channels > _FEW or self.stride != (1, 1):
             return super().forward(input)
         kernel = self.weight.flip(2, 3).transpose(0, 1)
         return conv_transpose2d(input, kernel, self.bias, 1, self.kernel_size[0] - 1 - int(self.padding[0]))

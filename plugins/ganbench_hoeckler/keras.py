@@ -25,10 +25,8 @@ def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, size: int) 
         return [nn.MaxPool2d(1, stride), *conv(inputs, outputs, kernel, size=-(-size // stride))]
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     before, after = total // 2, total - total // 2
-    if before == after and stride == 1:
-        return [Conv2d(inputs, outputs, kernel, padding=before)]
     if before == after:
-        return [nn.Conv2d(inputs, outputs, kernel, stride, padding=before)]
+        return [Conv2d(inputs, outputs, kernel, stride, padding=before)]
     return [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(inputs, outputs, kernel, stride)]
 
 
