@@ -30,7 +30,7 @@ from torch import Tensor
 from ganbench.api import Batch, DataSpec, Game, Latent, Optimizer, Player, Split
 from ganbench.batches import Batches
 from ganbench.counters import flops
-from ganbench.environment import keep_freed_memory, processor
+from ganbench.environment import processor, set_up
 from ganbench.graphs import recorder_for
 from ganbench.train import Budget, Moment, Precision, play
 
@@ -171,8 +171,7 @@ def serve(job: Job, side: str, connection: Connection) -> None:
         theirs(steps, 2, device)
         measured = partial(theirs, steps, job.rounds, device)
     else:
-        torch.set_flush_denormal(True)  # as ganbench's workers do
-        keep_freed_memory()
+        set_up()  # as ganbench's workers do
         with device:
             game = game_of(job.case)
         split = Split(np.ascontiguousarray(drawn.transpose(0, 3, 1, 2)))

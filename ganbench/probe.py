@@ -121,12 +121,10 @@ def _measured(connection: Connection, play: Play, threads: int, seconds: float) 
     from ganbench import randomness, train
     from ganbench.batches import Batches
     from ganbench.contracts import Split
-    from ganbench.environment import keep_freed_memory
+    from ganbench.environment import set_up
     from ganbench.graphs import recorder_for
 
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # as workers do
-    keep_freed_memory()
+    set_up(threads)  # as workers do
     on_gpu = play.device == "cuda"
     free = torch.cuda.mem_get_info()[0] if on_gpu else 0
     random = np.random.default_rng(0)

@@ -410,14 +410,9 @@ def run_in_this_process(
     SIGTERM and Ctrl-C stop training after the current round, with a checkpoint. What a unit changes of the process is
     put back at its end, so that the next one finds it as a new process would be.
     """
-    import torch
+    from ganbench.environment import set_up
 
-    from ganbench.environment import keep_freed_memory
-
-    if threads:
-        torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    keep_freed_memory()
+    set_up(threads)
     heard = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _interruption.heard) for number in heard}
     try:
