@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -214,3 +215,48 @@ def test_nothing_is_written_down_where_nobody_watches(tmp_path: Path) -> None:
     observed.finished(unit, {"status": "done"})
     assert not (tmp_path / "told.jsonl").exists()
     assert unit.told() == []
+
+
+def test_the_observer_in_the_documentation_logs_to_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parent.parent / "docs/plugins.md").read_text()
+    source = text.partition("# mlflow_observer.py\n")[2].partition("```")[0]
+    (tmp_path / "mlflow_observer.py").write_text(source)
+    said: list[Any] = []
+
+    class MlflowClient:
+        """As much of MLflow's as the example calls."""
+
+        def get_experiment_by_name(self, name: str) -> None:
+            return None
+
+        def create_experiment(self, name: str) -> str:
+            return "7"
+
+        def create_run(self, experiment: str, *, run_name: str) -> Any:
+            return SimpleNamespace(info=SimpleNamespace(run_id=f"{experiment}/{run_name}"))
+
+        def log_param(self, run: str, name: str, value: Any) -> None:
+            said.append((run, name, value))
+
+        def log_metric(self, run: str, name: str, value: float, *, step: int) -> None:
+            said.append((run, name, value, step))
+
+        def set_terminated(self, run: str, status: str) -> None:
+            said.append((run, status))
+
+    tracking = ModuleType("mlflow.tracking")
+    tracking.MlflowClient = MlflowClient  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mlflow", ModuleType("mlflow"))
+    monkeypatch.setitem(sys.modules, "mlflow.tracking", tracking)
+    found = plugins.use([plugins.name("mlflow_observer.py", tmp_path)])
+    plugins.let_go()
+    unit = started(tmp_path / "cell", 2)
+    unit.create({"unit": "cell", "variant": "gan", "dataset": "digits", "seed": 0, "params": {"lr": 0.1}})
+    observed = Observed(found)
+    observed.started(unit)
+    observed.finished(unit, {"status": "done"})
+    assert capsys.readouterr().err == ""
+    params = [("variant", "gan"), ("dataset", "digits"), ("seed", 0), ("lr", 0.1)]
+    assert said == [("7/cell", *each) for each in [*params, ("fcd", 1.0, 2), ("FINISHED",)]]
