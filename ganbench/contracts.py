@@ -232,8 +232,8 @@ class Tables(NamedTuple):
     generates by class, so that its sample sheets have a row per class; false until it is done), ``code`` (dict file ->
     hash: what it was trained by), ``unavailable`` (dict metric -> reason), ``speed`` (dict: what was counted of it, as
     docs/report.md says; empty in older records), ``components`` (dict: ``variant``, ``dataset``, and by name
-    ``metrics`` and ``extractors``, each ``{"id", "version", "distribution", "distribution_version"}``; less in older records),
-    ``directory`` (Path).
+    ``metrics`` and ``extractors``, each ``{"id", "version", "distribution", "distribution_version"}``; less in older
+    records), ``directory`` (Path).
 
     `scores`: ``key, variant, dataset, seed, point, generator_updates, images, epochs, seconds, metric, value``, where
     `point` is ``curve`` (each evaluation during training), ``best`` (the chosen snapshot, scored again on fresh

@@ -149,10 +149,9 @@ def cell_progress(
 def cell_finished(directory: Path, cell: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
     """A cell has ended, in whatever status, and will not be tried again by this run; all its evaluations are told.
 
-    Called in the main process, once per cell and run, also where another run has done the cell meanwhile. `manifest`
-    is the content of its ``manifest.json``: ``status``, ``reason``, and when it is done ``best`` and ``last`` (each
-    with ``generator_updates`` and ``metrics``), ``seconds``, ``speed``, ``components``. Cells that are stopped with the
-    run are not finished.
+    Called in the main process, once for every `cell_started`, unless the run is stopped before the cell has ended.
+    `manifest` is the content of its ``manifest.json``: ``status``, ``reason``, when it is done ``best`` and ``last``
+    (each with ``generator_updates`` and ``metrics``), ``seconds``, ``speed``, ``components``.
     """
 
 

@@ -36,17 +36,16 @@ class Observed:
     def started(self, unit: Unit) -> None:
         """A cell was handed out."""
         cell = unit.task
-        if self._plugins.watchers("cell_progress"):
-            told: dict[str, set[str]] = {}
-            for plugin, mark in unit.told():
-                told.setdefault(plugin, set()).add(mark)
-            self._cells[unit.directory] = _Seen(cell, told)
+        told: dict[str, set[str]] = {}
+        for plugin, mark in unit.told() if self._plugins.watchers("cell_progress") else ():
+            told.setdefault(plugin, set()).add(mark)
+        self._cells[unit.directory] = _Seen(cell, told)
         self._plugins.notify("cell_started", directory=unit.directory, cell=cell)
 
     def look(self, unit: Unit, progress: Record) -> None:
         """Tell what is new of a cell."""
-        seen = self._cells.get(unit.directory)
-        if seen is None:
+        seen, watchers = self._cells.get(unit.directory), self._plugins.watchers("cell_progress")
+        if seen is None or not watchers:
             return
         written = unit.events_written()
         if written == seen.written and progress == seen.progress:
@@ -55,7 +54,7 @@ class Observed:
             seen.events, seen.written = unit.events(), written
         moved, seen.progress = progress != seen.progress, progress
         marks = [_mark(event) for event in seen.events]
-        for plugin in self._plugins.watchers("cell_progress"):
+        for plugin in watchers:
             known = seen.told.setdefault(plugin.name, set())
             new = [number for number, mark in enumerate(marks) if mark not in known]
             if not new and not moved:
@@ -68,11 +67,10 @@ class Observed:
                 unit.tell([(plugin.name, marks[number]) for number in new])
 
     def finished(self, unit: Unit, manifest: Record) -> None:
-        """A cell has ended."""
+        """A cell has ended. Of one that another run has done nothing was told, and nothing is."""
         self.look(unit, {})
-        seen = self._cells.pop(unit.directory, None)
-        cell = seen.cell if seen else unit.task
-        self._plugins.notify("cell_finished", directory=unit.directory, cell=cell, manifest=manifest)
+        if seen := self._cells.pop(unit.directory, None):
+            self._plugins.notify("cell_finished", directory=unit.directory, cell=seen.cell, manifest=manifest)
 
 
 def _mark(event: Record) -> str:

@@ -208,6 +208,16 @@ def test_another_evaluation_at_the_same_place_is_told(spy: list[Any], tmp_path: 
     assert spy == [(None, [2]), (None, [2])]
 
 
+def test_a_cell_that_another_run_has_done_is_not_told_of(site: Path, tmp_path: Path) -> None:
+    source = "from ganbench.api import hookimpl\n@hookimpl\ndef cell_finished():\n    raise OSError\n"
+    put(site, Bad(source, ""))
+    sys.modules.pop("ganbench_bad", None)
+    found = plugins.installed()
+    (watcher,) = found.watchers("cell_finished")
+    Observed(found).finished(started(tmp_path, 2), {"status": "done"})
+    assert not watcher.silenced
+
+
 def test_nothing_is_written_down_where_nobody_watches(tmp_path: Path) -> None:
     unit, observed = started(tmp_path, 2), Observed(plugins.installed())
     observed.started(unit)
