@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from ganbench.api import hookimpl
-from ganbench.hookspecs import Register
+from ganbench.api import Register, hookimpl
 
 
 @hookimpl
