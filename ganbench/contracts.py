@@ -76,7 +76,7 @@ class Dataset(ABC):
 
     def __init__(self, argument: str = "", params: Any = None) -> None:
         self.argument = argument
-        self.params = self.Params() if params is None else params
+        self.params: Any = self.Params() if params is None else params
 
     @abstractmethod
     def spec(self) -> DataSpec:
