@@ -25,7 +25,9 @@ from ganbench.game import Batch, Game, Latent, Optimizer, Player
 from ganbench.hookspecs import Register
 from ganbench.params import Params, param
 
+#: MAJOR.MINOR of what this module and `ganbench.testing` promise; the text above says what each number means.
 API_VERSION = "1.0"
+#: Marks a function of a plugin's module as the implementation of the hook of that name.
 hookimpl = pluggy.HookimplMarker("ganbench")
 
 __all__ = [

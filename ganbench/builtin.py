@@ -18,5 +18,7 @@ def register_executors(register: Register) -> None:
 @hookimpl
 def register_commands(register: Callable[[click.Command], None]) -> None:
     from ganbench.scaffold import new
+    from ganbench.testing.command import check
 
+    register(check)
     register(new)

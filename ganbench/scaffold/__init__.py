@@ -106,7 +106,7 @@ def plugin(name: str, kind: str, to: Path) -> None:
     commands = (
         f"cd {folder}",
         'pip install -e ".[dev]"',
-        f"ganbench check {kind}s/{name}",
+        f"ganbench check {name}",
         *_words(name, kind)["commands"].splitlines(),
     )
     for command in commands:
