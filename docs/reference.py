@@ -1,6 +1,6 @@
-"""Write the generated parts of hooks.md and api.md: ``python docs/reference.py``. A test fails when they are not current.
+"""Write the generated parts of hooks.md and api.md: ``python docs/reference.py``.
 
-What is above the line `MARK` of a page is written by hand and stays.
+What is above the line `MARK` of a page is written by hand and stays. A test fails when a page is not current.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ def hooks() -> str:
             title = phase["title"][0].upper() + phase["title"][1:]
             about = _markdown(phase["about"][0].upper() + phase["about"][1:])
             lines.append(f"## {title}\n\n{about}.")
-        elif line.startswith("def ") and hasattr(
-            hook := getattr(hookspecs, line[4 : line.index("(")]), "ganbench_spec"
-        ):
+        elif line.startswith("def "):
+            hook = getattr(hookspecs, line[4 : line.index("(")])
             lines += [f"### `{hook.__name__}`", _code(hook.__name__, hook), _text(hook)]
     return "\n\n".join(lines) + "\n"
 
@@ -63,12 +62,13 @@ def _name(name: str, value: Any, module: ModuleType) -> Iterator[str]:
         if attributes := [_attribute(value, attribute) for attribute in _attributes(value)]:
             yield f"  - class attributes: {', '.join(attributes)}"
         for member, about in vars(value).items():
-            if (member.startswith("_") and member != "__call__") or not inspect.getdoc(about):
+            if (member.startswith("_") and member != "__call__") or not getattr(about, "__doc__", ""):
                 continue
             if isinstance(about, property):
                 yield f"  - `{member}`: {_first(about)}"
             elif isinstance(about, classmethod) or inspect.isfunction(about):
-                yield f"  - `{member}{_signature(getattr(value, member), method=inspect.isfunction(about))}`: {_first(about)}"
+                signature = _signature(getattr(value, member), method=inspect.isfunction(about))
+                yield f"  - `{member}{signature}`: {_first(about)}"
 
 
 def _attributes(contract: type) -> list[str]:
@@ -104,7 +104,7 @@ def _text(value: Any) -> str:
 
 
 def _markdown(text: str) -> str:
-    """reStructuredText's two backticks as Markdown's one."""
+    """Two backticks, as docstrings have them, as Markdown's one."""
     return text.replace("``", "`")
 
 
