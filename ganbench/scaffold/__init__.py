@@ -25,7 +25,7 @@ from ganbench.plugins import KINDS, installed
 #: What can be written, in the singular, as `--kind` takes it.
 NEW = tuple(kind.removesuffix("s") for kind in KINDS)
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_LONGEST = 50
+_LONGEST = 40
 
 #: File of the package -> template. Those of a leading dot have none here, or git would heed them in this repository.
 _FILES = {
