@@ -1,4 +1,4 @@
-"""The core's own plugin: executors and commands. GANs, datasets and metrics come from the packages under ``plugins/``."""
+"""The core's own plugin: executors and a command. What is compared comes from the packages in ``plugins/``."""
 
 from __future__ import annotations
 
