@@ -105,7 +105,7 @@ class Checks(list[Check[AnyCase]]):
 
 
 def expected_failures(case: Case, checks: list[Check[Any]]) -> Mapping[str, str]:
-    """The failures that the component expects: check -> reason. Raises `UserError` for an unknown check or no reason."""
+    """The failures that the component expects: check -> reason. Raises `UserError` for no such check, or no reason."""
     declared: Mapping[str, str] = case.cls.expected_failures
     known = [check.name for check in checks]
     for name, reason in declared.items():

@@ -39,7 +39,7 @@ def check(names: tuple[str, ...], kind: str | None, device: str, settings: tuple
       ganbench check my-gan my-metric --verbose
       ganbench check folder:/data/birds --kind datasets --set size=32
     """
-    from ganbench.testing.kit import find, tested
+    from ganbench.testing.kit import find, suite
 
     params = dict(map(_setting, settings))
 
@@ -50,7 +50,7 @@ def check(names: tuple[str, ...], kind: str | None, device: str, settings: tuple
             click.echo(f"  {_WORDS[outcome.status]} ({outcome.seconds:.1f} s): {outcome.check}{reason}")
 
     found = [one for name in names for one in find(name, kind or "")]  # a misspelt last name shows before any work
-    components = [tested(of, name, device=device, params=params) for of, name in found]
+    components = [suite(of, name, device=device, params=params) for of, name in found]
     ok = True
     for component in components:
         if verbose:

@@ -66,7 +66,7 @@ def _fields(case: Case) -> dict[str, tuple[type, Any, Info]]:
 
 
 def defaults_are_admissible(case: Case) -> None:
-    """Every parameter's default is of its type and within its own range; else nobody could use the component as it is."""
+    """Every parameter's default is of its type and within its own range, so that the component can be used as it is."""
     for name, (_, default, info) in _fields(case).items():
         try:
             case.cls.Params.resolve({name: default})

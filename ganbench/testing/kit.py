@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ganbench.errors import UserError
+from ganbench.errors import UserError, did_you_mean
 from ganbench.plugins import KINDS, Component, installed
 from ganbench.testing.cases import Case, Check, expected_failures, run
 from ganbench.testing.outcomes import Outcome, Report
@@ -14,7 +14,7 @@ from ganbench.testing.outcomes import Outcome, Report
 Subject = str | type[Any]
 
 
-class Tested(NamedTuple):
+class Suite(NamedTuple):
     """A component under test, with all checks of its kind."""
 
     subject: str
@@ -35,9 +35,9 @@ class Tested(NamedTuple):
         return Report(self.subject, tuple(outcomes))
 
 
-def tested(
+def suite(
     kind: str, subject: Subject, *, device: str = "cpu", params: Mapping[str, Any] | None = None, argument: str = ""
-) -> Tested:
+) -> Suite:
     """The checks of one component of `kind` (``variants``): a name, short or ``plugin/name``, or a class.
 
     A dataset's name may go on with ``:ARGUMENT``; for a class there is `argument`.
@@ -61,19 +61,17 @@ def tested(
     expected_failures(case, checks)
     if params:
         case.params  # noqa: B018  (an inadmissible value is the caller's mistake, not the component's)
-    return Tested(shown, case, checks)
+    return Suite(shown, case, checks)
 
 
 def find(name: str, kind: str = "") -> list[tuple[str, str]]:
-    """What `name` (short or ``plugin/name``; of `kind` if given) means: kinds and names. Raises `UserError` if nothing."""
+    """Kinds and names of what is called `name`, short or ``plugin/name``; of one `kind` if given. Raises `UserError`."""
     if kind:
         installed().find(kind, name)
         return [(kind, name)]
     bare = name.partition(":")[0]
     kinds = list(dict.fromkeys(c.kind for c in installed().components if bare in (c.name, c.id)))
     if not kinds:
-        from ganbench.errors import did_you_mean
-
         known = [name for kind in KINDS for name in installed().names(kind)]
         raise UserError(
             f"nothing is called {name!r}{did_you_mean(name, known)}; see `ganbench list variants` and so on"
@@ -106,7 +104,7 @@ def _module(component: Component) -> str:
 
 def check_variant(variant: Subject, *, device: str = "cpu", params: Mapping[str, Any] | None = None) -> Report:
     """Check a GAN; `params` are values other than the defaults (a smaller width, say) to play it with."""
-    return tested("variants", variant, device=device, params=params).report()
+    return suite("variants", variant, device=device, params=params).report()
 
 
 def check_dataset(dataset: Subject, *, argument: str = "", params: Mapping[str, Any] | None = None) -> Report:
@@ -114,24 +112,24 @@ def check_dataset(dataset: Subject, *, argument: str = "", params: Mapping[str, 
 
     It is read from the data root, ``$GANBENCH_DATA``.
     """
-    return tested("datasets", dataset, argument=argument, params=params).report()
+    return suite("datasets", dataset, argument=argument, params=params).report()
 
 
 def check_metric(metric: Subject, *, device: str = "cpu") -> Report:
     """Check a metric, on digits as the dataset's own classifier sees them, whatever extractor it names."""
-    return tested("metrics", metric, device=device).report()
+    return suite("metrics", metric, device=device).report()
 
 
 def check_extractor(extractor: Subject, *, device: str = "cpu") -> Report:
     """Check a feature extractor, on digits brought to a size that it takes."""
-    return tested("extractors", extractor, device=device).report()
+    return suite("extractors", extractor, device=device).report()
 
 
 def check_executor(executor: Subject) -> Report:
     """Check an executor, with small units of work that end, fail, and are stopped."""
-    return tested("executors", executor).report()
+    return suite("executors", executor).report()
 
 
 def check_reporter(reporter: Subject) -> Report:
     """Check a reporter, on the records of runs as they end well and badly."""
-    return tested("reporters", reporter).report()
+    return suite("reporters", reporter).report()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganbench.testing.cases import Check, run
-from ganbench.testing.kit import Subject, Tested, kind_of, tested
+from ganbench.testing.kit import Subject, Suite, kind_of, suite
 from ganbench.testing.outcomes import NOTHING_RAN, Outcome
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def parametrize_with_checks(
     cases = []
     for subject in subjects:
         kind, name = kind_of(subject)
-        found = tested(kind, name, device=device, params=params)
+        found = suite(kind, name, device=device, params=params)
         bound = [_Bound(found, check) for check in found.checks]
         cases += [pytest.param(one, id=f"{found.subject}:{one.check.name}") for one in bound]
         cases.append(pytest.param(_Substantive(found, bound), id=f"{found.subject}:runs_a_substantive_check"))
@@ -37,7 +37,7 @@ def parametrize_with_checks(
 class _Bound:
     """A check of a component, to be called by a test."""
 
-    def __init__(self, tested: Tested, check: Check[Any]) -> None:
+    def __init__(self, tested: Suite, check: Check[Any]) -> None:
         self.tested = tested
         self.check = check
         self.outcome: Outcome | None = None
@@ -62,7 +62,7 @@ class _Bound:
 class _Substantive:
     """Whether a check of a component ran that uses it for what it is for."""
 
-    def __init__(self, tested: Tested, bound: list[_Bound]) -> None:
+    def __init__(self, tested: Suite, bound: list[_Bound]) -> None:
         self.tested = tested
         self.bound = sorted(bound, key=lambda one: one.outcome is None)
 
@@ -71,7 +71,7 @@ class _Substantive:
 
         __tracebackhide__ = True
         candidates = [one for one in self.bound if one.check.substantive]
-        # Those that other cases have run first; of the others (pytest may select few, or share them out) until one runs.
+        # First those that other cases have run; pytest may have selected few, or share them out among processes.
         for one in sorted(candidates, key=lambda one: one.outcome is None):
             if (one.outcome or one.run()).status != "not_applicable":
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,7 +95,7 @@ def rounds_kept(
     kept: list[State] = []
     asked = iter(range(10**9))
     budget = Budget("generator_updates", rounds * game.generator_updates_per_round)
-    try:
+    with suppress(KeyboardInterrupt):  # which is how a game that is asked to stop ends
         play(
             game,
             batches(case, spec, game),
@@ -105,8 +106,6 @@ def rounds_kept(
             resume=resume,
             stop=lambda: bool(stop_after) and next(asked) >= stop_after,
         )
-    except KeyboardInterrupt:
-        pass
     return _through_a_file(kept[-1], case.device)
 
 
