@@ -155,7 +155,7 @@ def test_the_bounds_follow_the_promise_of_the_api(version: str, requirement: str
 def test_every_slug_gives_a_class_that_python_takes(name: str, tmp_path: Path) -> None:
     folder = write(name, "variant", tmp_path)
     module = folder / "src" / f"ganbench_{name.replace('-', '_')}"
-    registered = re.findall(r':(\w+)"\)', (module / "__init__.py").read_text())
+    registered = re.findall(r'variant:(\w+)"', (module / "__init__.py").read_text())
     compiled = compile((module / "variant.py").read_text(), "variant.py", "exec")
     assert registered[0] in compiled.co_names
 
