@@ -65,7 +65,7 @@ def suite(
 
 
 def find(name: str, kind: str = "") -> list[tuple[str, str]]:
-    """Kinds and names of what is called `name`, short or ``plugin/name``; of one `kind` if given. Raises `UserError`."""
+    """Kinds and names of what is called `name` (short or ``plugin/name``), of one `kind` if given, or `UserError`."""
     if kind:
         installed().find(kind, name)
         return [(kind, name)]

@@ -14,11 +14,36 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 #: Methods that hand a tensor's values to Python, seen also where the tensor is in the CPU's memory already.
-_READING = """item tolist numpy cpu __bool__ __int__ __float__ __complex__ __index__ __array__ __repr__ __format__
-__contains__""".split()
+_READING = [
+    "item",
+    "tolist",
+    "numpy",
+    "cpu",
+    "__bool__",
+    "__int__",
+    "__float__",
+    "__complex__",
+    "__index__",
+    "__array__",
+    "__repr__",
+    "__format__",
+    "__contains__",
+]
 #: Operations whose result's shape depends on values, or that look at values on the host.
-_WAITING = """_local_scalar_dense item is_nonzero equal nonzero masked_select _unique _unique2 unique_dim
-unique_consecutive bincount _linalg_check_errors""".split()
+_WAITING = [
+    "_local_scalar_dense",
+    "item",
+    "is_nonzero",
+    "equal",
+    "nonzero",
+    "masked_select",
+    "_unique",
+    "_unique2",
+    "unique_dim",
+    "unique_consecutive",
+    "bincount",
+    "_linalg_check_errors",
+]
 
 
 class Waits:
