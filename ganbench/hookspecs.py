@@ -13,7 +13,7 @@ nothing. A plugin whose import or hooks fail is listed as broken by ``ganbench p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -90,6 +90,13 @@ def run_started(folder: Path, cells: int) -> None:
 @hookspec
 def cell_started(directory: Path, cell: Mapping[str, Any]) -> None:
     """The cell in `directory` was handed to the executor; `cell` is the content of its ``cell.json``."""
+
+
+@hookspec
+def cell_progress(
+    directory: Path, cell: Mapping[str, Any], progress: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
+) -> None:
+    """TODO"""
 
 
 @hookspec
