@@ -41,6 +41,12 @@ _FILES = {
     "tests/test_plugin.py": "test_plugin.py",
 }
 
+_DCGAN = """
+[[grid]]
+variants = ["dcgan"]
+datasets = ["digits"]
+params   = { lr = 1e-3, width = 16 }
+"""
 _RUN = "ganbench run benchmark.toml"
 #: What ``benchmark.toml`` and the README have of each kind, beside these defaults.
 _DEFAULTS = {
@@ -48,12 +54,14 @@ _DEFAULTS = {
     "dataset": "digits",
     "metrics": '["fcd"]',
     "extra": "",
+    "beside": "",
     "commands": _RUN,
 }
 _TRY: dict[str, dict[str, str]] = {
     "variant": {
         "comment": "The variant $name beside dcgan on the digits of scikit-learn: seconds, and nothing to download.",
-        "variants": '["$name", "dcgan"]',
+        "variants": '["$name"]',
+        "beside": _DCGAN,
     },
     "dataset": {"comment": "The dataset $name, learnt by a small GAN in seconds.", "dataset": "$name"},
     "metric": {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganbench.cli import PLUGIN
 from ganbench.plugins import KINDS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _WORDS = {
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Of several kinds with that name only this one.")
 @click.option("--device", default="cpu", show_default=True, help="Where torch works: cpu, cuda or cuda:N.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter other than its default.")
+@PLUGIN
 @click.option("--verbose", "-v", is_flag=True, help="Print every check, with its seconds.")
 def check(names: tuple[str, ...], kind: str | None, device: str, settings: tuple[str, ...], verbose: bool) -> None:
     """Check that components keep the contract of their kind: what fails, why, and what to do.
