@@ -134,7 +134,8 @@ class Plugins:
 
     def plugin_of(self, component: Component) -> Plugin | None:
         """The plugin that provides `component`."""
-        return next((plugin for plugin in self.plugins if plugin.name == component.plugin), None)
+        namesakes = (plugin for plugin in self.plugins if plugin.name == component.plugin and plugin.state == "ok")
+        return next(namesakes, None)
 
     def name(self, component: Component) -> str:
         """Its short name where only one plugin provides it, else ``plugin/name``."""
@@ -204,7 +205,7 @@ class Plugins:
 
     def version(self, plugin: str) -> str:
         """Distribution and version of a plugin, for people: ``ganbench 0.1.0``."""
-        found = next((p for p in self.plugins if p.name == plugin), None)
+        found = next((p for p in self.plugins if p.name == plugin and p.state == "ok"), None)
         return found.source if found else f"ganbench {__version__}"
 
 
