@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 from ganbench.api import Executor, Reporter, hookimpl
-from ganbench.executors import InlineExecutor
+from ganbench.executors import ProcessExecutor
 
 
 def note(hook, **arguments):
@@ -29,8 +29,8 @@ def shown(value):
     return str(value) if isinstance(value, Path) else value
 
 
-class Here(InlineExecutor):
-    """Runs units in this process."""
+class Own(ProcessExecutor):
+    """The usual one under another name."""
 
 
 class Words(Reporter):
@@ -69,7 +69,7 @@ def register_metrics(register):
 
 @hookimpl
 def register_executors(register):
-    register("here", "ganbench_all:Here")
+    register("own", "ganbench_all:Own")
 
 
 @hookimpl
@@ -118,7 +118,7 @@ def test_a_plugin_that_implements_every_hook_hears_of_everything(tmp_path: Path)
     notes, results = tmp_path / "notes.jsonl", tmp_path / "results"
     environment = {**install(tmp_path / "site", "all", SOURCE), "NOTES": str(notes)}
     (tmp_path / "bench.toml").write_text(BENCHMARK)
-    outcome = ganbench(environment, "run", tmp_path / "bench.toml", "--results", results, "--executor", "here")
+    outcome = ganbench(environment, "run", tmp_path / "bench.toml", "--results", results, "--executor", "own")
     assert outcome.returncode == 0, outcome.stderr
     calls = [json.loads(line) for line in notes.read_text().splitlines()]
     names = [name for name, _ in calls]

@@ -48,7 +48,5 @@ def test_its_commands_lead_from_a_file_to_a_wheel(environment: Environment, tmp_
     assert sorted(ranked[:2]) == ["dcgan", "my-gan"]
     assert (folder / "results" / "tutorial" / "leaderboard.md").exists()
     assert "Geometric GAN (Lim & Ye 2017" in printed
-    passed, failed = re.search(r"(\d+) passed", printed.rpartition("ganbench-my-gan")[2]), "failed" in printed
-    assert passed
-    assert not failed
+    assert re.search(r"^=+ \d+ passed, \d+ skipped in ", printed, re.MULTILINE)
     assert (folder / "ganbench-my-gan" / "dist" / "ganbench_my_gan-0.1.0-py3-none-any.whl").exists()
