@@ -56,7 +56,7 @@ def _name(name: str, value: Any, module: ModuleType) -> Iterator[str]:
     elif not isinstance(value, type):
         yield f"- **`{name}{_signature(value)}`**: {_first(value)}"
     elif issubclass(value, Exception):
-        yield f"- **`{name}`** (`{value.__base__.__name__}`): {_first(value)}"
+        yield f"- **`{name}`** (`{value.__bases__[0].__name__}`): {_first(value)}"
     else:
         yield f"- **`{name}{_signature(value)}`**: {_first(value)}"
         if attributes := [_attribute(value, attribute) for attribute in _attributes(value)]:
