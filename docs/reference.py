@@ -18,22 +18,21 @@ import ganbench.testing
 from ganbench import hookspecs
 
 MARK = "<!-- From here on written by `python docs/reference.py`. -->"
-_PHASE = re.compile(r"# --- (?P<title>[^:]+): (?P<about>.*?) -*$")
+_PHASE = re.compile(r"^# --- (?P<title>[^-\n]+) -+\n(?P<about>(?:# .*\n)+)", re.MULTILINE)
 
 
 def hooks() -> str:
     """Every hook in the order of `ganbench.hookspecs`, under the comment that heads its phase."""
     lines = [f"`register` is a function of this form:\n\n{_code('register', hookspecs.Register.__call__, method=True)}"]
     lines.append(_text(hookspecs.Register))
-    source = Path(str(hookspecs.__file__)).read_text(encoding="utf-8").splitlines()
-    for line in source:
-        if phase := _PHASE.match(line):
-            title = phase["title"][0].upper() + phase["title"][1:]
-            about = _markdown(phase["about"][0].upper() + phase["about"][1:])
-            lines.append(f"## {title}\n\n{about}.")
-        elif line.startswith("def "):
-            hook = getattr(hookspecs, line[4 : line.index("(")])
-            lines += [f"### `{hook.__name__}`", _code(hook.__name__, hook), _text(hook)]
+    source = Path(str(hookspecs.__file__)).read_text(encoding="utf-8")
+    phases = list(_PHASE.finditer(source))
+    for phase, following in zip(phases, [*phases[1:], None], strict=True):
+        about = " ".join(line.removeprefix("# ") for line in phase["about"].splitlines())
+        lines += [f"## {phase['title'].capitalize()}", _markdown(about)]
+        for name in re.findall(r"^def (\w+)", source[phase.end() : following and following.start()], re.MULTILINE):
+            hook = getattr(hookspecs, name)
+            lines += [f"### `{name}`", _code(name, hook), _text(hook)]
     return "\n\n".join(lines) + "\n"
 
 

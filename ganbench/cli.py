@@ -13,7 +13,7 @@ import click
 
 from ganbench import __version__
 from ganbench.errors import GanbenchError, UserError, on_one_line
-from ganbench.plugins import KINDS, VARIABLE, Plugin, in_use, installed, use
+from ganbench.plugins import KINDS, VARIABLE, Plugin, in_use, installed, let_go, use
 from ganbench.plugins import name as plugin_called
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ def _named(context: click.Context, parameter: click.Parameter, texts: tuple[str,
     """``--plugin``: from now on these are among the `installed` plugins, until the command has ended."""
     if context.resilient_parsing or not texts:
         return
-    context.call_on_close(lambda: use([]))
     named = []
     for text in texts:
         try:
@@ -116,6 +115,7 @@ def main() -> None:
     ganbench report results/quickstart leaderboards, plots and sample sheets
     ganbench list variants             what there is to compare
     """
+    click.get_current_context().call_on_close(let_go)  # what this command is given is not for the next one
 
 
 _FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))

@@ -124,7 +124,10 @@ class Plugins:
         namesake = next((other for other in self.plugins if other.name == plugin.name), None)
         if namesake is not None:
             raise UserError(f"{file.path} would be {plugin}, and there is {namesake} already; rename the file")
+        before = sys.modules.get(file.module)
         isolation.fill(plugin, lambda: single.load(file))
+        if plugin.state != "ok":
+            single.put_back(file.module, before)
         return plugin
 
     @property
@@ -282,6 +285,12 @@ def use(named: Sequence[Named]) -> Plugins:
     found = _with(os.environ.get(VARIABLE, ""), chosen)
     _named = chosen
     return found
+
+
+def let_go() -> None:
+    """Use no more than what is installed."""
+    global _named
+    _named = ()
 
 
 def in_use() -> tuple[Named, ...]:

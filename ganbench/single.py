@@ -77,7 +77,7 @@ class _Loader(SourceLoader):
         return self._file.content
 
 
-_loaded: dict[str, SingleFile] = {}  # modules of this process that come from single files
+_loaded: set[str] = set()  # modules of this process that come from single files
 
 
 def load(file: SingleFile) -> ModuleType:
@@ -92,14 +92,16 @@ def load(file: SingleFile) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(name)
     sys.modules[name] = module  # where dataclasses look for it while it is run
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        if before is not None:
-            sys.modules[name] = before
-        raise
-    _loaded[name] = file
+    _loaded.add(name)
+    spec.loader.exec_module(module)
     return module
+
+
+def put_back(name: str, before: ModuleType | None) -> None:
+    """Make `before` the module of that name again, or let there be none."""
+    if name in _loaded and before is not None:
+        sys.modules[name] = before
+    elif name in _loaded:
+        _loaded.remove(name)
+        sys.modules.pop(name, None)
