@@ -134,8 +134,10 @@ def cell_progress(
 ) -> None:
     """A running cell has moved: about five times a second at most, and once more before `cell_finished`.
 
-    Called in the main process. `directory` and `cell` are those of `cell_started`. `progress` is where it is: ``spent`` (share of the budget, 0 to 1), ``updates`` (of the
-    generator), ``metrics`` (of the latest evaluation), or ``doing`` (a sentence) before training; empty at the end.
+    Called in the main process. `directory` and `cell` are those of `cell_started`. `progress` is where it is: ``spent``
+    (share of the budget, 0 to 1), ``updates`` (of the generator), ``metrics`` (of the latest evaluation), or ``doing``
+    (a sentence) before training; empty at the end.
+
     `events` are the evaluations that this plugin was not told of before, oldest first and usually none: each has
     ``generator_updates``, ``rounds``, ``images``, ``epochs``, ``seconds`` (of training), ``costs`` (player -> float)
     and ``metrics`` (name -> float); its sample sheet is ``directory / "samples" / f"{generator_updates:08d}.png"``.
@@ -150,9 +152,9 @@ def cell_finished(directory: Path, cell: Mapping[str, Any], manifest: Mapping[st
     """A cell has ended, in whatever status, and will not be tried again by this run; all its evaluations are told.
 
     Called in the main process, once per cell and run, also where another run has done the cell meanwhile. `directory`
-    and `cell` are those of `cell_started`, `manifest` is the content of its ``manifest.json``: ``status``, ``reason``, and when it is done ``best`` and ``last`` (each
-    with ``generator_updates`` and ``metrics``), ``seconds``, ``speed``, ``components``. Cells that are stopped with the
-    run are not finished.
+    and `cell` are those of `cell_started`, `manifest` is the content of its ``manifest.json``: ``status``, ``reason``,
+    and when it is done ``best`` and ``last`` (each with ``generator_updates`` and ``metrics``), ``seconds``, ``speed``,
+    ``components``. Cells that are stopped with the run are not finished.
     """
 
 
