@@ -37,7 +37,7 @@ class Environment:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
 
-    def run(self, commands: str, where: Path, timeout: float = 300, expect: int = 0) -> str:
+    def run(self, commands: str, where: Path, timeout: float = 600, expect: int = 0) -> str:
         """What shell commands print, standard error included. Asserts that they end with `expect`."""
         outcome = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands],
