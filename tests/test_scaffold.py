@@ -52,7 +52,7 @@ def test_every_kind_that_plugins_provide_can_be_written() -> None:
 
 
 def _conform(kinds: Iterable[str], environment: Environment, folder: Path) -> dict[str, int]:
-    """Run the packages' own tests, of all kinds by one pytest: how many checks passed of each. Asserts that none failed."""
+    """Run the packages' own tests by one pytest: how many checks passed of each kind. Asserts that none failed."""
     tests = " ".join(f"packages/ganbench-new-{kind}/tests" for kind in kinds)
     printed = environment.run(f"pytest -p no:cacheprovider --import-mode=importlib -rA -q {tests}", folder)
     assert not re.findall("^(FAILED|ERROR|XFAIL)", printed, re.MULTILINE), printed
