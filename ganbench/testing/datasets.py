@@ -93,7 +93,7 @@ def no_network() -> Iterator[None]:
         raise OSError("this check allows no network")
 
     kept = socket.socket.connect, socket.create_connection, socket.getaddrinfo
-    socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse  # type: ignore[method-assign, assignment]
+    socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse  # type: ignore[method-assign]
     try:
         yield
     finally:

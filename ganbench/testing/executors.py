@@ -27,7 +27,7 @@ name = "executor-check"
 seeds = 1
 budget = {{ generator_updates = {updates} }}
 evaluate = {{ times = 1, samples = 10 }}
-metrics = ["cs"]
+metrics = ["fcd"]
 [[grid]]
 variants = ["mlp-gan"]
 datasets = ["digits"]

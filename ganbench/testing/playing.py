@@ -76,7 +76,7 @@ def played(case: VariantCase, spec: DataSpec, seed: int = 0, rounds: int = 2) ->
 
 def labels_for(case: VariantCase, game: Game, spec: DataSpec, n: int) -> Tensor | None:
     """Labels for n samples, in turn; None where `game` is not conditional."""
-    return torch.arange(n, device=case.device) % spec.classes if game.conditional else None
+    return torch.arange(n, device=case.device) % max(1, spec.classes) if game.conditional else None
 
 
 def sampled(case: VariantCase, game: Game, spec: DataSpec, n: int, seed: int = 0) -> Tensor:
@@ -124,7 +124,8 @@ def difference(one: Any, other: Any, where: str = "", *, exactly: bool = True) -
         if one.shape != other.shape or one.dtype != other.dtype:
             return where
         if exactly or not one.is_floating_point():
-            return "" if torch.equal(one, other) else where
+            same = (one == other) | ((one != one) & (other != other))  # NaN is NaN
+            return "" if bool(same.all()) else where
         return "" if torch.allclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True) else where
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         if one.keys() != other.keys():

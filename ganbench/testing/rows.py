@@ -12,14 +12,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _INTO = ("normal_", "uniform_", "bernoulli_", "exponential_", "random_", "log_normal_", "cauchy_", "geometric_")
 
 
-class RandomRows(TorchDispatchMode):
+class RandomRows(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside, whatever is drawn with n rows has in row i the numbers of sample `first` + i, whatever n is.
 
     `drawn` counts these draws; those of another shape are left as they are.
     """
 
     def __init__(self, n: int, first: int = 0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.n, self.first, self.drawn = n, first, 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -20,7 +20,7 @@ from ganbench.plugins import installed
 def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features]:
     """``train``, and of ``real`` (test images), ``noise`` and ``blurred`` as many as `samples`."""
     data = prepare("digits", installed().dataset("digits"), data_root())
-    splits = {}
+    splits: dict[str, tuple[Tensor, Tensor]] = {}
     for name in ("train", "test"):
         images, labels = data.splits[name]
         chosen = np.arange(max(samples, len(images)) if name == "train" else samples) % len(images)
@@ -28,9 +28,9 @@ def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features
         assert labels is not None
         pixels = torch.tensor(np.asarray(images)[order], device=device)
         splits[name] = (pixels, torch.tensor(np.asarray(labels)[order], device=device))
-    images, labels_of_test = splits["test"]
-    noise = torch.randint(0, 256, images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    stages = images.float()
+    real, labels_of_test = splits["test"]
+    noise = torch.randint(0, 256, real.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    stages = real.float()
     for _ in range(2):
         stages = torch.nn.functional.avg_pool2d(stages, 3, stride=1, padding=1, count_include_pad=False)
     shown = {
