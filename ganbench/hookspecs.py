@@ -134,8 +134,10 @@ def cell_progress(
 ) -> None:
     """A running cell has moved: about five times a second at most, and once more before `cell_finished`.
 
-    Called in the main process. `progress` is where it is: ``spent`` (share of the budget, 0 to 1), ``updates`` (of the
-    generator), ``metrics`` (of the latest evaluation), or ``doing`` (a sentence) before training; empty at the end.
+    Called in the main process. `directory` and `cell` are those of `cell_started`. `progress` is where it is: ``spent``
+    (share of the budget, 0 to 1), ``updates`` (of the generator), ``metrics`` (of the latest evaluation), or ``doing``
+    (a sentence) before training; empty at the end.
+
     `events` are the evaluations that this plugin was not told of before, oldest first and usually none: each has
     ``generator_updates``, ``rounds``, ``images``, ``epochs``, ``seconds`` (of training), ``costs`` (player -> float)
     and ``metrics`` (name -> float); its sample sheet is ``directory / "samples" / f"{generator_updates:08d}.png"``.
@@ -150,8 +152,9 @@ def cell_finished(directory: Path, cell: Mapping[str, Any], manifest: Mapping[st
     """A cell has ended, in whatever status, and will not be tried again by this run; all its evaluations are told.
 
     Called in the main process, once for every `cell_started`, unless the run is stopped before the cell has ended.
-    `manifest` is the content of its ``manifest.json``: ``status``, ``reason``, when it is done ``best`` and ``last``
-    (each with ``generator_updates`` and ``metrics``), ``seconds``, ``speed``, ``components``.
+    `directory` and `cell` are those of `cell_started`, `manifest` is the content of its ``manifest.json``: ``status``,
+    ``reason``, when it is done ``best`` and ``last`` (each with ``generator_updates`` and ``metrics``), ``seconds``,
+    ``speed``, ``components``.
     """
 
 
@@ -159,6 +162,6 @@ def cell_finished(directory: Path, cell: Mapping[str, Any], manifest: Mapping[st
 def run_finished(folder: Path, statuses: Mapping[str, int]) -> None:
     """The run is over, or was stopped by Ctrl-C or SIGTERM: the time to close files.
 
-    Called once per benchmark file, in the main process. `statuses` counts the cells of the plan by status
-    (``{"done": 14, "failed": 1}``).
+    Called once per benchmark file, in the main process. `folder` is that of `run_started`, `statuses` counts the cells
+    of the plan by status (``{"done": 14, "failed": 1}``).
     """

@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 import torch
 from conftest import MINI, ganbench
-from records import Records
 from test_resume import made
 from torch import nn
 
@@ -26,6 +25,7 @@ from ganbench.game import Game, Player
 from ganbench.report import write
 from ganbench.report.files import markdown
 from ganbench.store import Store, Unit
+from ganbench.testing.records import Records
 from ganbench.train import Budget, play
 from ganbench.worker import work
 

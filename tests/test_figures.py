@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 from PIL import Image
-from records import Records
 
 from ganbench.cli import main
 from ganbench.report import AXES
@@ -21,6 +20,7 @@ from ganbench.report.pictures import draw
 from ganbench.report.plots import curves
 from ganbench.report.sheets import last, samples
 from ganbench.report.study import Study, mean_curve, swept
+from ganbench.testing.records import Records
 
 SYMBOLS = {"batch_size": "BS", "latent_dim": "LDIM", "upsample": "UP", "label_smoothing": "SMOOTH", "beta1": "β1"}
 

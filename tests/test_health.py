@@ -20,7 +20,6 @@ from click.testing import CliRunner, Result
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import axes
 from safetensors.numpy import save
 
 from ganbench import health
@@ -30,6 +29,7 @@ from ganbench.inspection import LOCKS, Seen
 from ganbench.plan import key
 from ganbench.sheets import sheet
 from ganbench.store import Store, Unit, write_json
+from ganbench.testing.records import axes
 
 PNG = sheet(np.zeros((1, 1, 2, 2), np.uint8))
 STATUSES = {0: "done", 1: "done", 2: "failed", 3: "interrupted"}  # by seed; a fifth cell was never begun

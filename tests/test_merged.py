@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from records import Records
 from rich.console import Console
 
 from ganbench.cli import main
@@ -16,6 +15,7 @@ from ganbench.errors import UserError
 from ganbench.merged import merge
 from ganbench.report import leaderboards, terminal
 from ganbench.report.axes import default_axis
+from ganbench.testing.records import Records
 
 EXTRACTORS = {"classifier": {"test_accuracy": 0.97, "hash": "1234abcd"}}
 

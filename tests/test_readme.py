@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -19,13 +20,15 @@ def blocks(page: str, language: str) -> list[str]:
 
 def test_the_readmes_variant_runs_and_learns(tmp_path: Path) -> None:
     (source,) = (block for block in blocks("README.md", "python") if "LSGAN" in block)
-    environment = install(tmp_path / "site", "lsgan", source)
-    listed = ganbench(environment, "list", "variants")
+    plugin = tmp_path / "ganbench_lsgan.py"
+    plugin.write_text(source)
+    listed = ganbench(dict(os.environ), "list", "variants", "--plugin", plugin)
     assert "Least squares GAN (Mao et al. 2017" in listed.stdout
     text = MINI.replace('["mlp-gan"]', '["lsgan"]').replace("params.width = 8", "params.lr = 1e-3")
     text = text.replace("generator_updates = 4", "generator_updates = 400").replace("times = 2", "times = 10")
     (tmp_path / "bench.toml").write_text(text.replace("samples = 100", "samples = 1000"))
-    outcome = ganbench(environment, "run", tmp_path / "bench.toml", "--results", tmp_path / "results")
+    bench, results = tmp_path / "bench.toml", tmp_path / "results"
+    outcome = ganbench(dict(os.environ), "run", bench, "--plugin", plugin, "--results", results)
     assert outcome.returncode == 0, outcome.stderr
     (unit,) = Store(tmp_path / "results" / "mini").cells()
     fcd = [event["metrics"]["fcd"] for event in unit.events()]

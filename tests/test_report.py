@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from records import METRICS, Records
 from rich.console import Console
 from scipy import stats
 
@@ -26,6 +25,7 @@ from ganbench.report import files, interval, leaderboards, terminal
 from ganbench.report import write as write_report
 from ganbench.report.words import for_csv, for_markdown, number
 from ganbench.store import Store
+from ganbench.testing.records import METRICS, Records
 
 
 def write(store: Store) -> list[Path]:

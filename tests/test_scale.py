@@ -19,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pyarrow.parquet import ParquetFile
-from records import Records
 from rich.console import Console
 
 from ganbench.cli import main
@@ -29,6 +28,7 @@ from ganbench.plugins import installed
 from ganbench.report import Ranked, files, plots, style, terminal
 from ganbench.report.statistics import interval, intervals
 from ganbench.report.study import Study
+from ganbench.testing.records import Records
 
 ROOT = Path(__file__).parents[1]
 #: Runs the commands in one process; how many functions each has called, and how often it opened which records.

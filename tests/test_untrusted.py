@@ -31,7 +31,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
-from records import Records
 from rich.console import Console
 from safetensors import SafetensorError
 from torchvision.datasets.utils import extract_archive
@@ -47,6 +46,7 @@ from ganbench.records import check_event, check_manifest, check_run, check_task
 from ganbench.report import terminal, write
 from ganbench.report.sheets import Panel, compose
 from ganbench.store import Store, Unit, slug
+from ganbench.testing.records import Records
 
 CODE = Path(__file__).parent.parent
 

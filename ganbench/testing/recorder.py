@@ -31,9 +31,9 @@ class CpuRecorder(Recorder):
         return tape.replay
 
 
-class _Tape(TorchDispatchMode):
+class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[tuple[Any, Any, Any, Any]] = []
         self.overwritten: list[tuple[Tensor, Tensor]] = []
 

@@ -1,4 +1,4 @@
-"""Writes results folders as runs would have left them, for tests of what reads them."""
+"""Results folders as runs would have left them, for checks and tests of what reads them."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Records:
             facts["seconds"] = {"total": 10.0 + seed, "train": 8.0, "evaluate": 2.0}
         for updates, metrics in (curve or {}).items():
             unit.append({"event": "evaluation", **axes(updates), "metrics": metrics})
-        for point, metrics in (("best", best), ("last", last or best)):
-            if metrics is not None:
-                facts[point] = {**axes(80 if point == "best" else 100), "metrics": metrics}
+        for point, scores in (("best", best), ("last", last or best)):
+            if scores is not None:
+                facts[point] = {**axes(80 if point == "best" else 100), "metrics": scores}
         unit.update(**facts)
         if sheet is not None:
             sheet.save(unit.sample_sheet(80))
