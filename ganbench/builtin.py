@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ganbench.api import hookimpl
-from ganbench.hookspecs import Register
+from ganbench.api import Register, hookimpl
 
 
 @hookimpl
