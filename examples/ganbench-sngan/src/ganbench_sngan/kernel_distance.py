@@ -46,7 +46,7 @@ class KernelClassifierDistance(Metric):
         x = batch.features.double() / d**0.5
         # x_i x_j once for i ≤ j, times √2 where i ≠ j, so that inner products are those of all i and j.
         i, j = torch.triu_indices(d, d, device=x.device)
-        pairs = x[:, i] * x[:, j] * torch.where(i == j, 1.0, 2.0**0.5).to(x)
+        pairs = x[:, i] * x[:, j] * torch.where(i == j, 1.0, x.new_tensor(2.0).sqrt())
         new = {
             "first": x.sum(0),
             "second": pairs.sum(0),

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ganbench.api import Batch, DataSpec, Game, Latent, Optimizer, Params, Player, Variant, param
+
 from ganbench_sngan.sizes import halvings, unsuitable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: The targets (a, b, c) of equation 2: of fake and of real images for the discriminator, of fake ones for the generator.
+#: The targets of equation 2: a of fake and b of real images for the discriminator, c of fake ones for the generator.
 CODINGS = {"binary": (0.0, 1.0, 1.0), "pearson": (-1.0, 1.0, 0.0)}
 
 

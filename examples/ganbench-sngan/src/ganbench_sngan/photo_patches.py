@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from ganbench.api import Dataset, DataSpec, Params, Split, param
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
@@ -22,14 +21,14 @@ class PhotoPatchesParams(Params):
 class PhotoPatches(Dataset):
     """3,000 patches (32×32, in colour) of two photographs, labelled by photograph; nothing to download.
 
-    The photographs (427×640) are scikit-learn's samples china.jpg and flower.jpg, CC BY 2.0, by danielbuechele and
-    vultilion on Flickr. Class 0 is a Chinese palace (roof, wood, sky), class 1 a dahlia before green.
+    The photographs (427×640) are scikit-learn's samples china.jpg and flower.jpg, CC BY 2.0, from Flickr
+    (danielbuechele, vultilion). Class 0 is a Chinese palace (roof, wood, sky), class 1 a dahlia before green.
 
-    Each photograph is cut into squares of two patches' height and width, without their rests at the lower and right edge. A square
-    gives 25 patches, a quarter of a patch apart, and belongs to one split only: those on every third diagonal to the
-    test split, the others to the train split. So no pixel is in both, and both have all parts of both photographs. The
-    patches of one square overlap: there are fewer independent images than patches, and neighbouring squares continue each
-    other's shapes. It is a set for trying things out and for textures, not one to rank GANs by.
+    Each photograph is cut into squares of two patches' height and width; what is left at its right and lower edge goes
+    unused. A square gives 25 patches, a quarter of a patch apart, and belongs to one split only: those on every third
+    diagonal to the test split, the others to the train split. So no pixel is in both, and both have all parts of both
+    photographs. The patches of a square overlap: there are fewer independent images than patches, and neighbouring
+    squares continue each other's shapes. It is a set for textures and for trying things out, not one to rank GANs by.
     """
 
     Params = PhotoPatchesParams

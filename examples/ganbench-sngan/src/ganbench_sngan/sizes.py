@@ -16,5 +16,7 @@ def halvings(size: int, most: int) -> int:
 def unsuitable(data: DataSpec) -> str | None:
     """Why images of this size cannot be made, or None."""
     if halvings(data.size, 2) < 2:
-        return f"the networks halve images at least twice: their size must be a multiple of 4 from 8 on, not {data.size}"
+        return (
+            f"the networks halve images twice or more: their size has to be a multiple of 4 from 8 on, not {data.size}"
+        )
     return None

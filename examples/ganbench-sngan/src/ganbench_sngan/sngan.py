@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ganbench.api import Batch, DataSpec, Game, Latent, Optimizer, Params, Player, Variant, param
+
 from ganbench_sngan.sizes import halvings, unsuitable
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ class SNGANParams(Params):
         0.5, "Adam's decay of the mean gradient", symbol="β1", notation="decimal", min=0.0, max=0.9999, paper=0.5
     )
     beta2: float = param(
-        0.999, "Adam's decay of the squared gradient", symbol="β2", notation="decimal", min=0.0, max=0.999999, paper=0.999
+        0.999,
+        "Adam's decay of the squared gradient",
+        symbol="β2",
+        notation="decimal",
+        min=0.0,
+        max=0.999999,
+        paper=0.999,
     )
     n_dis: int = param(1, "discriminator turns per generator turn", symbol="NDIS", min=1, max=1000, paper=1)
     power_iterations: int = param(1, "power iterations per discriminator turn", symbol="NPOW", min=1, max=100, paper=1)
@@ -43,8 +50,8 @@ class SNGANParams(Params):
 class SNGAN(Variant):
     """Spectrally normalised GAN with the hinge cost (Miyato et al. 2018, arXiv:1802.05957).
 
-    The networks are the paper's "standard CNN" (table 3) with `width` 64 on 32×32 images. Other sizes are halved at most
-    three times and at least twice (8→2, 28→7, 48→6); with fewer halvings the widest layers are left out.
+    The networks are the paper's "standard CNN" (table 3) with `width` 64 on 32×32 images. Other sizes are halved at
+    most three times and at least twice (8→2, 28→7, 48→6); with fewer halvings the widest layers are left out.
     """
 
     Params = SNGANParams

@@ -1,10 +1,10 @@
 """Spectral normalisation (Miyato et al. 2018, arXiv:1802.05957, algorithm 1).
 
-`torch.nn.utils.parametrizations.spectral_norm` does a power iteration at every forward pass in training mode: three in a
-round of a GAN, one of them in the generator's turn, where the discriminator should not change. Algorithm 1 has one per
-update of the discriminator. Here the iteration is a call of its own, for `Player.after_turn`. Between two of those the
-discriminator is a fixed function, in training and evaluation mode alike; the vectors are buffers that are written in
-place, so that checkpoints hold them and a recorded turn (CUDA graph) goes on with them.
+`torch.nn.utils.parametrizations.spectral_norm` does a power iteration at every forward pass in training mode: three in
+a round of a GAN, one of them in the generator's turn, where the discriminator should not change. Algorithm 1 has one
+per update of the discriminator. Here the iteration is a call of its own, for `Player.after_turn`. Between two of those
+the discriminator is a fixed function, in training and evaluation mode alike; the vectors are buffers that are written
+in place, so that checkpoints hold them and a recorded turn (CUDA graph) goes on with them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ def spectral_norm(layer: Layer) -> Layer:
 def power_iteration(network: nn.Module, times: int = 1) -> None:
     """Bring the estimates of all normalised layers of `network` up to date with their weights."""
     for layer in network.modules():
-        if isinstance(layer, parametrize.ParametrizationList):
-            for norm in layer:
-                for _ in range(times):
-                    norm.iterate(layer.original)
+        if isinstance(layer, parametrize.ParametrizationList) and isinstance(norm := layer[0], SpectralNorm):
+            for _ in range(times):
+                norm.iterate(layer.original)
