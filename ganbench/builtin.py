@@ -1,6 +1,10 @@
-"""The core's own plugin: its executors. GANs, datasets and metrics come from the packages under ``plugins/``."""
+"""The core's own plugin: executors and commands. GANs, datasets and metrics come from the packages in ``plugins/``."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
 
 from ganbench.api import Register, hookimpl
 
@@ -9,3 +13,12 @@ from ganbench.api import Register, hookimpl
 def register_executors(register: Register) -> None:
     register("process", "ganbench.executors:ProcessExecutor")
     register("inline", "ganbench.executors:InlineExecutor")
+
+
+@hookimpl
+def register_commands(register: Callable[[click.Command], None]) -> None:
+    from ganbench.scaffold import new
+    from ganbench.testing.command import check
+
+    register(check)
+    register(new)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from ganbench.params import Params
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganbench.game import Game
+
+
+class _Checked:
+    """What the classes have in common that `ganbench.testing` checks."""
+
+    #: Checks of `ganbench.testing` that fail, each with the reason; strict: one that passes is a failure.
+    expected_failures: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Split(NamedTuple):
     labels: np.ndarray | None = None
 
 
-class Variant(ABC):
+class Variant(_Checked, ABC):
     """A GAN. Subclasses set `Params` and implement `game`; the class docstring's first line is its summary."""
 
     Params: ClassVar[type[Params]] = Params
@@ -66,7 +74,7 @@ class Variant(ABC):
         return None
 
 
-class Dataset(ABC):
+class Dataset(_Checked, ABC):
     """Images to learn from. Constructed with the part of its name after the colon (``folder:PATH``) and its params."""
 
     Params: ClassVar[type[Params]] = Params
@@ -76,7 +84,7 @@ class Dataset(ABC):
 
     def __init__(self, argument: str = "", params: Any = None) -> None:
         self.argument = argument
-        self.params = self.Params() if params is None else params
+        self.params: Any = self.Params() if params is None else params
 
     @abstractmethod
     def spec(self) -> DataSpec:
@@ -110,7 +118,7 @@ class Features(NamedTuple):
     logits: Tensor | None = None
 
 
-class Extractor(ABC):
+class Extractor(_Checked, ABC):
     """A network that turns uint8 images into features and logits. Building one is making it ready, training included.
 
     Raises `Unavailable` from `__init__` when it cannot work here (no labels to train on, no weights).
@@ -148,7 +156,7 @@ class ExtractorData:
     say: Callable[[str], None] = field(default=lambda message: None)
 
 
-class Metric(ABC):
+class Metric(_Checked, ABC):
     """A score of a stream of images. One object scores one stream; memory must not grow with its length.
 
     The life of a score: ``Metric(samples)``, `update` per batch, then `compute(reference)`. The reference of a dataset
@@ -180,7 +188,7 @@ class Metric(ABC):
         """The score of the stream. Raises `ValueError` when fewer than `minimum_samples` images were seen."""
 
 
-class Executor(ABC):
+class Executor(_Checked, ABC):
     """Runs units of work, each a directory that ``python -m ganbench.worker DIR`` completes."""
 
     @abstractmethod
@@ -251,7 +259,7 @@ class Tables(NamedTuple):
     datasets: pd.DataFrame
 
 
-class Reporter(ABC):
+class Reporter(_Checked, ABC):
     """Writes something from the records of a run; never sees the runner."""
 
     @abstractmethod

@@ -13,7 +13,7 @@ nothing. A plugin whose import or hooks fail is listed as broken by ``ganbench p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,37 +40,43 @@ class Register(Protocol):
 
 @hookspec
 def register_variants(register: Register) -> None:
-    """Register GAN variants; targets are subclasses of `ganbench.api.Variant`."""
+    """Call `register` for each GAN variant; targets are subclasses of `ganbench.api.Variant`."""
 
 
 @hookspec
 def register_datasets(register: Register) -> None:
-    """Register datasets; targets are subclasses of `ganbench.api.Dataset`. ``name:ARGUMENT`` reaches the same class."""
+    """Call `register` for each dataset; targets are subclasses of `ganbench.api.Dataset`.
+
+    ``name:ARGUMENT`` reaches the same class.
+    """
 
 
 @hookspec
 def register_extractors(register: Register) -> None:
-    """Register feature extractors; targets are subclasses of `ganbench.api.Extractor`."""
+    """Call `register` for each feature extractor; targets are subclasses of `ganbench.api.Extractor`."""
 
 
 @hookspec
 def register_metrics(register: Register) -> None:
-    """Register metrics; targets are subclasses of `ganbench.api.Metric`."""
+    """Call `register` for each metric; targets are subclasses of `ganbench.api.Metric`."""
 
 
 @hookspec
 def register_executors(register: Register) -> None:
-    """Register executors; targets are subclasses of `ganbench.api.Executor`."""
+    """Call `register` for each executor; targets are subclasses of `ganbench.api.Executor`."""
 
 
 @hookspec
 def register_reporters(register: Register) -> None:
-    """Register reporters; targets are subclasses of `ganbench.api.Reporter`. ``ganbench report`` calls each of them."""
+    """Call `register` for each reporter; targets are subclasses of `ganbench.api.Reporter`.
+
+    ``ganbench report`` calls each of them.
+    """
 
 
 @hookspec
 def register_commands(register: Callable[[click.Command], None]) -> None:
-    """Register sub-commands of ``ganbench``; `register` takes a `click.Command`. Not called in workers."""
+    """Call `register` for each sub-command of ``ganbench``, a `click.Command`. Not called in workers."""
 
 
 # --- what happens: called in the main process while ``ganbench run`` goes; an observer that raises is reported once ---
@@ -78,19 +84,29 @@ def register_commands(register: Callable[[click.Command], None]) -> None:
 
 @hookspec
 def run_started(folder: Path, cells: int) -> None:
-    """Before the first cell of a run; `cells` are going to be trained into `folder`."""
+    """Before the first cell of a run: how many `cells` are going to be trained into the results folder `folder`."""
 
 
 @hookspec
 def cell_started(directory: Path, cell: Mapping[str, Any]) -> None:
-    """A cell was handed to the executor; `cell` is the content of its ``cell.json``."""
+    """The cell in `directory` was handed to the executor; `cell` is the content of its ``cell.json``."""
+
+
+@hookspec
+def cell_progress(
+    directory: Path, cell: Mapping[str, Any], progress: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
+) -> None:
+    """TODO"""
 
 
 @hookspec
 def cell_finished(directory: Path, cell: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
-    """A cell ended; `manifest` is the content of its ``manifest.json``, status and reason included."""
+    """The cell in `directory` ended; `cell` is the content of its ``cell.json``.
+
+    `manifest` is the content of its ``manifest.json``, status and reason included.
+    """
 
 
 @hookspec
 def run_finished(folder: Path, statuses: Mapping[str, int]) -> None:
-    """After the last cell; `statuses` counts the cells of the plan by status."""
+    """After the last cell of the run into `folder`; `statuses` counts the cells of the plan by status."""

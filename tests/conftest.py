@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from environments import Environment, install_ganbench
 
 # One thread, so that results do not depend on the machine's number of cores; set before torch starts its own.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -19,6 +20,20 @@ os.environ["OMP_NUM_THREADS"] = "1"
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root that the whole session shares, so that digits are prepared and classified once."""
     return tmp_path_factory.mktemp("data-root")
+
+
+@pytest.fixture(scope="session")
+def ganbench_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which ganbench was installed from its wheel."""
+    site = tmp_path_factory.mktemp("site")
+    install_ganbench(site)
+    return site
+
+
+@pytest.fixture
+def environment(tmp_path: Path, ganbench_site: Path) -> Environment:
+    """A fresh virtual environment with ganbench, from its wheel."""
+    return Environment(tmp_path, ganbench_site)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import MINI, ganbench, install
-from recorder import CpuRecorder
 
 from ganbench import randomness
 from ganbench.api import Batch, DataSpec, Game, Split
@@ -22,6 +21,7 @@ from ganbench.graphs import CudaRecorder, NotRecorded, Recorder
 from ganbench.plan import resolve
 from ganbench.plugins import installed
 from ganbench.store import Store
+from ganbench.testing.recorder import CpuRecorder
 from ganbench.train import Budget, Moment, State, play
 
 VARIANTS = ["mlp-gan", "dcgan", "cgan", "wgan", "wgan-gp", "hoeckler-gan", "hoeckler-wgan-gp"]

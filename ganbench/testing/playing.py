@@ -1,0 +1,150 @@
+"""Games built and played for the checks of variants. Needs torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganbench import randomness
+from ganbench.batches import Batches
+from ganbench.contracts import DataSpec
+from ganbench.game import Game
+from ganbench.table import Table
+from ganbench.testing.images import digits
+from ganbench.testing.outcomes import Violation
+from ganbench.train import Budget, State, play
+
+if TYPE_CHECKING:
+    from ganbench.testing.variants import VariantCase
+
+
+class Played(NamedTuple):
+    """A game after some rounds, and each turn's cost by player."""
+
+    game: Game
+    table: Table
+    costs: dict[str, list[float]]
+
+
+def build(case: VariantCase, spec: DataSpec, seed: int = 0, **params: Any) -> Game:
+    """The game for images of `spec`, made as a worker makes it."""
+    chosen = case.cls.Params.resolve({**case.values, **params}) if params else case.params
+    with torch.device(case.device):
+        randomness.seed(seed)
+        game = case.cls().game(spec, chosen)
+    if not isinstance(game, Game):
+        raise Violation(
+            f"`game` returned {type(game).__name__}", wanted="a ganbench.api.Game", do="return Game(players=..., ...)"
+        )
+    return game
+
+
+def batches(case: VariantCase, spec: DataSpec, game: Game, seed: int = 0) -> Batches:
+    """Minibatches of real images for `game`."""
+    return Batches(digits(spec), game.batch_size, device=case.device, seed=seed)
+
+
+def sit_down(case: VariantCase, spec: DataSpec, game: Game) -> Table:
+    """The players at the table, as the training loop seats them."""
+    autocast = torch.autocast(torch.device(case.device).type, enabled=False)
+    return Table(game, batches(case, spec, game), autocast, channels_last=case.device == "cpu")
+
+
+def played(case: VariantCase, spec: DataSpec, seed: int = 0, rounds: int = 2) -> Played:
+    """A game made from `seed` and played for some rounds; the real images are the same for all seeds."""
+    game = build(case, spec, seed)
+    costs: dict[str, list[Tensor]] = {player.name: [] for player in game.players}
+    for player in game.players:
+
+        def cost(batch: Any, original: Any = player.cost, kept: list[Tensor] = costs[player.name]) -> Tensor:
+            value: Tensor = original(batch)
+            kept.append(value.detach().clone())
+            return value
+
+        player.cost = cost
+    table = sit_down(case, spec, game)
+    for _ in range(rounds):
+        table.round()
+    return Played(game, table, {name: [float(cost) for cost in kept] for name, kept in costs.items()})
+
+
+def labels_for(case: VariantCase, game: Game, spec: DataSpec, n: int) -> Tensor | None:
+    """Labels for n samples, in turn; None where `game` is not conditional."""
+    return torch.arange(n, device=case.device) % spec.classes if game.conditional else None
+
+
+def sampled(case: VariantCase, game: Game, spec: DataSpec, n: int, seed: int = 0) -> Tensor:
+    """N samples of `game` in evaluation mode, which it is left in."""
+    game.generator.eval()
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        return game.sample(n, labels_for(case, game, spec, n))
+
+
+def rounds_kept(
+    case: VariantCase, spec: DataSpec, rounds: int, stop_after: int = 0, resume: State | None = None
+) -> State:
+    """The last checkpoint of a game that is played for some rounds, stopped after some or gone on with."""
+    game = build(case, spec, seed=1 if resume else 0)  # what is made anew for going on must not matter
+    kept: list[State] = []
+    asked = iter(range(10**9))
+    budget = Budget("generator_updates", rounds * game.generator_updates_per_round)
+    with suppress(KeyboardInterrupt):  # which is how a game that is asked to stop ends
+        play(
+            game,
+            batches(case, spec, game),
+            budget,
+            evaluations=1,
+            evaluate=lambda moment: None,
+            checkpoint=kept.append,
+            resume=resume,
+            stop=lambda: bool(stop_after) and next(asked) >= stop_after,
+        )
+    return _through_a_file(kept[-1], case.device)
+
+
+def _through_a_file(state: State, device: str) -> State:
+    """What is left of a state that was written to disk, as checkpoints are."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    loaded: State = torch.load(buffer, map_location=device, weights_only=True)
+    return loaded
+
+
+def difference(one: Any, other: Any, where: str = "", *, exactly: bool = True) -> str:
+    """Where two states differ, as a path of names; empty if they do not."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return where
+        if exactly or not one.is_floating_point():
+            return "" if torch.equal(one, other) else where
+        return "" if torch.allclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True) else where
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        if one.keys() != other.keys():
+            return where
+        parts = ((f"{where}.{name}", one[name], other[name]) for name in one)
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) != len(other):
+            return where
+        parts = ((f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(one, other, strict=True)))
+    else:
+        same = one == other or (one != one and other != other) or (not exactly and isinstance(one, float))
+        return "" if same else where
+    return next((found for path, a, b in parts if (found := difference(a, b, path, exactly=exactly))), "")
+
+
+def shrunk(game: Game, spec: DataSpec) -> Game:
+    """`game` with samples as the digits' classifier takes them, 1×8×8: areas and channels are averaged."""
+
+    def sample(n: int, labels: Tensor | None) -> Tensor:
+        images = game.sample(n, labels).float().mean(1, keepdim=True)
+        return torch.nn.functional.interpolate(images, size=(8, 8), mode="area") if spec.size != 8 else images
+
+    return replace(game, sample=sample)

@@ -1,0 +1,73 @@
+"""What metrics are shown: digits as their classifier sees them, noise, and blurred digits. Needs torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganbench.contracts import Features
+from ganbench.data import data_root, prepare
+from ganbench.plugins import installed
+
+
+@cache
+def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features]:
+    """``train``, and of ``real`` (test images), ``noise`` and ``blurred`` as many as `samples`."""
+    data = prepare("digits", installed().dataset("digits"), data_root())
+    splits = {}
+    for name in ("train", "test"):
+        images, labels = data.splits[name]
+        chosen = np.arange(max(samples, len(images)) if name == "train" else samples) % len(images)
+        order = np.random.RandomState(0).permutation(len(images))[chosen]  # kept in the order of the writers
+        assert labels is not None
+        pixels = torch.tensor(np.asarray(images)[order], device=device)
+        splits[name] = (pixels, torch.tensor(np.asarray(labels)[order], device=device))
+    images, labels_of_test = splits["test"]
+    noise = torch.randint(0, 256, images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    stages = images.float()
+    for _ in range(2):
+        stages = torch.nn.functional.avg_pool2d(stages, 3, stride=1, padding=1, count_include_pad=False)
+    shown = {
+        "train": splits["train"],
+        "real": splits["test"],
+        "noise": (noise.to(device), labels_of_test),
+        "blurred": (stages.round().to(torch.uint8), labels_of_test),
+    }
+    return {name: _seen(pixels, labels, device, extracted) for name, (pixels, labels) in shown.items()}
+
+
+def _seen(images: Tensor, labels: Tensor, device: str, extracted: bool) -> Features:
+    if not extracted:
+        return Features(images, labels)
+    from ganbench.testing.learning import digits_evaluator
+
+    features, logits = digits_evaluator(device).extractors["classifier"](images)
+    return Features(images, labels, features, logits)
+
+
+def held(thing: Any) -> int:
+    """The bytes of all tensors, arrays, texts and numbers that an object holds, each once."""
+    seen: set[int] = set()
+
+    def count(value: Any) -> int:
+        if id(value) in seen or isinstance(value, type) or callable(value):
+            return 0
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            return value.untyped_storage().nbytes()
+        if isinstance(value, np.ndarray):
+            return int(value.nbytes)
+        size = sys.getsizeof(value)
+        if isinstance(value, Mapping):
+            return size + sum(count(k) + count(v) for k, v in value.items())
+        if isinstance(value, list | tuple | set | frozenset):
+            return size + sum(map(count, value))
+        return size + (count(vars(value)) if hasattr(value, "__dict__") else 0)
+
+    return count(thing)
