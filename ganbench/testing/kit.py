@@ -98,8 +98,9 @@ def kind_of(subject: Subject) -> tuple[str, Subject]:
 
 def _module(component: Component) -> str:
     """The module that registers a component."""
-    module = installed().manager.get_plugin(component.plugin)
-    return str(getattr(module, "__name__", ""))
+    plugin = installed().plugin_of(component)
+    modules = plugin.manager.get_plugins() if plugin and plugin.manager else ()
+    return next((str(getattr(module, "__name__", "")) for module in modules), "")
 
 
 def check_variant(variant: Subject, *, device: str = "cpu", params: Mapping[str, Any] | None = None) -> Report:

@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SNGANParams(Params):
-    """The paper's values are those of its section 4 and of setting C in its table 1, one of six that it compares."""
+    """The paper's values are those of its section 4 and of setting C in its table 1, one of six that it compares.
+
+    The defaults are for short trainings: without momentum and with two turns of the discriminator, steps can be larger.
+    """
 
     batch_size: int = param(64, "images per minibatch", symbol="BS", min=2, max=8192, paper=64)
     latent_dim: int = param(128, "dimension of the latent vectors", symbol="LDIM", min=1, max=4096, paper=128)
     width: int = param(64, "channels at the highest resolution", symbol="WIDTH", min=1, max=1024, paper=64)
     lr: float = param(
-        2e-4, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0, paper=2e-4
+        5e-4, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0, paper=2e-4
     )
     beta1: float = param(
-        0.5, "Adam's decay of the mean gradient", symbol="β1", notation="decimal", min=0.0, max=0.9999, paper=0.5
+        0.0, "Adam's decay of the mean gradient", symbol="β1", notation="decimal", min=0.0, max=0.9999, paper=0.5
     )
     beta2: float = param(
         0.999,
@@ -35,7 +38,7 @@ class SNGANParams(Params):
         max=0.999999,
         paper=0.999,
     )
-    n_dis: int = param(1, "discriminator turns per generator turn", symbol="NDIS", min=1, max=1000, paper=1)
+    n_dis: int = param(2, "discriminator turns per generator turn", symbol="NDIS", min=1, max=1000, paper=1)
     power_iterations: int = param(1, "power iterations per discriminator turn", symbol="NPOW", min=1, max=100, paper=1)
     ema: float = param(
         0.0,
