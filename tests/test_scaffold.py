@@ -78,7 +78,7 @@ def test_all_kinds_are_installed_from_wheels_conform_and_run_together(
     table = (tmp_path / "results" / "six" / "report" / "new-reporter.csv").read_text().splitlines()
     assert table[0] == "dataset,variant,configuration,metric,mean,seeds"
     assert len(table) == 2
-    assert table[1].startswith("new-dataset,new-variant,,new-metric,")
+    assert table[1].startswith("new-dataset,new-variant,BS=64 LDIM=64 WIDTH=256 η=0.001,new-metric,")
     for folder in packages.values():
         environment.run("ganbench plan benchmark.toml", folder)
 
