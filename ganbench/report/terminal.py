@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganbench.contracts import Tables
+from ganbench.report import ranks
 from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures
 from ganbench.report.leaderboard import Ranked
 from ganbench.report.words import clean
@@ -34,9 +35,13 @@ def terminal(tables: Tables | Ranked, console: Console) -> None:
         if len(board.rows) > MOST:
             console.print(Text(f"  and {len(board.rows) - MOST:,} more: leaderboard.md has all of them"))
         console.print()
+        for line in board.verdicts[:MOST]:
+            console.print(Text(f"  {line}"))
         for note in board.notes:
             console.print(Text(f"  {note}", style="dim"))
         console.print()
+    for line in ranks.sentences(tables):
+        console.print(Text(line))
     if shown:
         console.print(Text(LEGEND, style="dim"))
     count, *failed = failures(tables) or [""]
