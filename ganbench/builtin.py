@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from ganbench.api import hookimpl
 from ganbench.hookspecs import Register
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
 def register_executors(register: Register) -> None:
     register("process", "ganbench.executors:ProcessExecutor")
     register("inline", "ganbench.executors:InlineExecutor")
+
+
+@hookimpl
+def register_commands(register: Callable[[click.Command], None]) -> None:
+    from ganbench.status_command import status
+
+    register(status)

@@ -24,7 +24,7 @@ LEGEND = (
 )
 FAILURES = ("failed", "oom", "timeout", "diverged")
 #: The columns of words; all others hold numbers and are aligned to the right.
-WORDS = ("configuration", "coverage", "a", "b", "verdict")
+WORDS = ("configuration", "dataset", "metric", "at", "coverage", "a", "b", "verdict")
 Row = Mapping[Hashable, Any]
 
 

@@ -55,17 +55,19 @@ def comparisons(ranked: Ranked) -> list[Board]:
     ]
 
 
-def _compared(each: Verdict) -> list[str]:
-    def told(*numbers: float) -> str:
-        return MISSING if math.isnan(numbers[0]) else measured(numbers, neutral=0, sign="+")
+def told(mean: float, low: float, high: float, *, sign: str = "") -> str:
+    """``-0.62 [-1.02, -0.21]``, an en dash where there is no mean."""
+    return MISSING if math.isnan(mean) else measured([mean, low, high], neutral=0, sign=sign)
 
+
+def _compared(each: Verdict) -> list[str]:
     chance = MISSING
     if each.n:
         chance = f"{each.probability:.2f} [{each.probability_low:.2f}, {each.probability_high:.2f}]"
     return [
         each.a_configuration or each.a,
         each.b_configuration or each.b,
-        told(each.difference, each.low, each.high),
+        told(each.difference, each.low, each.high, sign="+"),
         str(each.n) if each.n == each.planned else f"{each.n} of {each.planned}",
         chance,
         *(

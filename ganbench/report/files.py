@@ -42,7 +42,7 @@ def markdown(tables: Tables | Ranked) -> str:
     parts = [f"# {for_markdown(str(tables.tables.run['name']))}"]
     shown = boards(tables)
     for board in shown:
-        parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), _table(board)]
+        parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), board_table(board)]
         parts.append("\n".join(f"- {for_markdown(line)}" for line in (*board.verdicts, *board.notes)))
     parts.append(for_markdown(LEGEND) if shown else "No cells were planned.")
     if across := ranks.sentences(tables):
@@ -59,12 +59,13 @@ def _section(boards: list[Board], legend: str) -> list[str]:
     """Further tables with the legend that explains all of them; nothing where there are none."""
     parts = []
     for board in boards:
-        parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), _table(board)]
+        parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), board_table(board)]
         parts.append("\n".join(f"- {for_markdown(note)}" for note in board.notes))
     return [*parts, for_markdown(legend)] if boards else []
 
 
-def _table(board: Board) -> str:
+def board_table(board: Board) -> str:
+    """The table of a board for GitHub, escaped."""
     rows = [*board.rows, *([board.real] if board.real else [])]
     return tabulate(
         [[for_markdown(text) for text in row] for row in rows],
