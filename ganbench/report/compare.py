@@ -126,7 +126,7 @@ def _changes(before: Store, after: Store, pairs: Sequence[tuple[dict[Any, Any], 
     for one, other in pairs:
         tasks, manifests = zip(*(trusted(store, Unit(cell["directory"]), "cell")[:2] for store, cell in
                                  ((before, one), (after, other))), strict=True)  # fmt: skip
-        found.update(set(_differences(one["variant"], one["dataset"], tasks, manifests)))
+        found.update(list(dict.fromkeys(_differences(one["variant"], one["dataset"], tasks, manifests))))
     total = len(pairs)
     return [what if count == total else f"{what} ({count} of {total} matched cells)" for what, count in found.items()]
 
@@ -140,7 +140,7 @@ def _differences(variant: str, dataset: str, tasks: Sequence[Record], manifests:
         lines += _unequal(what, *(identity.get(field) for identity in identities))
     code = [_dictionary(manifest.get("code")) for manifest in manifests]
     if said := changed(code[0], code[1]):
-        lines.append(f"code of {variant}: {said}")
+        lines.append(clean(f"code of {variant}: {said}"))
     for field in _SETTINGS:
         lines += _unequal(field.replace("_", " "), *(task.get(field) for task in tasks))
     facts = [_dictionary(manifest.get("environment")) for manifest in manifests]
@@ -181,9 +181,9 @@ def _moved(
     for each in both:
         groups.setdefault((second[each]["dataset"], second[each]["configuration"]), []).append(each)
     board = sides[1].leaderboards
-    order = [(row["dataset"], row["configuration"]) for row in board.to_dict("records")]
+    order = {(row["dataset"], row["configuration"]): place for place, row in enumerate(board.to_dict("records"))}
     found = []
-    for where in sorted(groups, key=order.index):
+    for where in sorted(groups, key=order.__getitem__):
         for metric, direction in directions.items():
             for point in _POINTS:
                 pairs = [
