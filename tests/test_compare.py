@@ -35,7 +35,14 @@ def run(
             score = {"fcd": base + seed / 10 + moved, "cs": 7.0}
             task = {"identity": identity, "precision": "fp32", "budget": {"unit": "epochs", "amount": 3.0}}
             packages = {"torch": "2.14"}
-            facts = {"code": code, "environment": {"device": "cpu", "packages": packages}, **more}
+            made = {"id": f"acme/{variant}", "version": version if ours else "1"}
+            made |= {"distribution": "ganbench-acme", "distribution_version": f"1.{version}"} if ours else {}
+            facts = {
+                "code": code,
+                "components": {"variant": made},
+                "environment": {"device": "cpu", "packages": packages},
+                **more,
+            }
             # Another version makes another key, which does not keep cells from being matched.
             records.cell(variant, seed, score, key=f"{key}{variant}-{seed}", task=task, **facts)
     return records.written()
@@ -52,7 +59,8 @@ def test_one_plugin_version_that_changed_is_named_with_its_effect_and_interval(t
     found = compare(run(tmp_path / "before"), run(tmp_path / "after", -1.0, version="2", key="v2"))
     assert found.matched == 10
     assert found.changes == [
-        "version of wgan-gp: 1 is now 2 (5 of 10 matched cells)",
+        "version of acme/wgan-gp: 1 is now 2 (5 of 10 matched cells)",
+        "version of ganbench-acme: 1.1 is now 1.2 (5 of 10 matched cells)",
         "code of wgan-gp: ganbench-acme 1.1 is now 1.2, wgan_gp.py of acme changed (5 of 10 matched cells)",
     ]
     lines = compare_text.sentences(found)
@@ -124,7 +132,7 @@ def test_the_command_writes_markdown_and_numbers_in_full_precision(tmp_path):
     before, after = run(tmp_path / "before"), run(tmp_path / "after", -1.0, version="2")
     outcome = CliRunner().invoke(main, ["report", "--compare", str(before.root), str(after.root)])
     assert outcome.exit_code == 0, outcome.output
-    assert "version of wgan-gp: 1 is now 2" in outcome.output
+    assert "version of acme/wgan-gp: 1 is now 2" in outcome.output
     table = pd.read_csv(after.root / "report" / "compare.csv")
     first = table[(table["metric"] == "fcd") & (table["point"] == "best")].iloc[0]
     assert first["change"] == pytest.approx(-0.98)
