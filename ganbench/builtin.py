@@ -18,7 +18,8 @@ def register_executors(register: Register) -> None:
 @hookimpl
 def register_commands(register: Callable[[click.Command], None]) -> None:
     from ganbench.scaffold import new
+    from ganbench.status_command import status
     from ganbench.testing.command import check
 
-    register(check)
-    register(new)
+    for command in (check, new, status):
+        register(command)

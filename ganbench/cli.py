@@ -124,6 +124,19 @@ _RESULTS = click.option(
 )
 _TRIED = ("failed", "oom", "timeout", "diverged")
 _AXES = ("epochs", "generator_updates", "images", "seconds")
+_FORMATS, _FIGURES = ("html", "md", "latex", "csv"), ("png", "svg", "pdf")
+
+
+def _several(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of an option that can be repeated, or be a list with commas; its default where there are none."""
+    known = _FIGURES if option.name == "figures" else _FORMATS
+    chosen = dict.fromkeys(name.strip() for text in given for name in text.split(","))
+    for name in chosen:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(known)}")
+    return tuple(chosen) or (_FIGURES[:2] if option.name == "figures" else _FORMATS)
+
+
 _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only these variants or datasets (repeatable).")
 
 
@@ -401,26 +414,58 @@ def _provides(plugin: Plugin) -> str:
     type=click.Choice(("all", "datasets", "none")),
     help="Which are drawn (default: all; of more than 50 variants on a dataset only those of whole datasets).",
 )
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    callback=_several,
+    metavar="FORMAT",
+    help="html, md, latex, csv: repeatable, or a list with commas (default: all of them).",
+)
+@click.option(
+    "--figures",
+    multiple=True,
+    callback=_several,
+    metavar="FORMAT",
+    help="png, svg, pdf: what figures are drawn as (default: png,svg).",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="RUN RUN",
+    help="Compare two results folders cell by cell instead.",
+)
 def report(
     folders: tuple[Path, ...],
     to: Path | None,
     x: str | None,
     pictures: Literal["all", "datasets", "none"] | None,
+    formats: tuple[str, ...],
+    figures: tuple[str, ...],
+    compare: tuple[Path, Path] | None,
 ) -> None:
     """Write leaderboards, plots and sample sheets from the records in FOLDERS (default: the latest below results/).
 
-    Several folders make one report, where their numbers can be compared; --to says where it goes.
+    Several folders make one report, where their numbers can be compared; --to says where it goes. --compare matches
+    the cells of two folders and says what changed between them and by how much.
 
     \b
     Examples:
       ganbench report
-      ganbench report results/quickstart --x seconds
+      ganbench report results/quickstart --x seconds --format md,latex --figures pdf
       ganbench report results/dcgan-mnist results/wgan-mnist --to results/mnist
+      ganbench report --compare results/before results/after
     """
     from ganbench import report as reports
     from ganbench.merged import merge
     from ganbench.store import Store, latest
 
+    if compare:
+        if folders:
+            raise UserError("--compare takes the two folders itself: `ganbench report --compare RUN RUN`")
+        _compare(*compare, to, formats)
+        return
     stores = [Store(folder) for folder in folders] or [latest(Path("results"))]
     if len(stores) > 1 and to is None:
         raise UserError("several folders make one report: say where with --to FOLDER")
@@ -433,7 +478,7 @@ def report(
     gc.freeze()
     gc.enable()
     ranked = reports.Ranked(tables)
-    written = reports.write(ranked, out, x=x, pictures=pictures or True)
+    written = reports.write(ranked, out, x=x, pictures=pictures or True, formats=formats, figures=figures)
     for component in installed().components:
         if component.kind == "reporters":
             component.load()().report(tables, out / "report")
@@ -443,6 +488,18 @@ def report(
     if pictures is None and ranked.experiments > reports.MANY:
         many = f"there are {ranked.experiments} variants on a dataset, more than {reports.MANY}"
         click.echo(f"{many}: pictures of each are left out; --pictures all draws them")
+
+
+def _compare(before: Path, after: Path, to: Path | None, formats: tuple[str, ...]) -> None:
+    """Print what changed between two results folders, and write it below the second one's report."""
+    from ganbench.report import compare_text
+    from ganbench.report.compare import compare
+    from ganbench.store import Store
+
+    found = compare(Store(before), Store(after))
+    compare_text.terminal(found, _console())
+    for path in compare_text.write(found, to or after / "report", formats):
+        click.echo(path)
 
 
 @main.command()

@@ -43,6 +43,25 @@ class Round(NamedTuple):
     images: float
 
 
+class Wanted(NamedTuple):
+    """A cell to be estimated: what is trained, on what, for how long (`unit`, `amount`), evaluated how."""
+
+    variant: str
+    dataset: str
+    params: Mapping[str, Any]
+    spec: DataSpec | None
+    unit: str
+    amount: float
+    times: int
+    samples: int
+
+    @classmethod
+    def of(cls, cell: Cell) -> Wanted:
+        row = cell.row
+        until, evaluate = (row.budget.unit, row.budget.amount), (row.evaluate.times, row.evaluate.samples)
+        return cls(cell.variant_id, cell.dataset, row.values, row.data.spec, *until, *evaluate)
+
+
 class Past(NamedTuple):
     """Of a cell that is done; `play`, `score`, `rest`: seconds of a round, of scoring a sample, and of all the rest."""
 
@@ -150,7 +169,7 @@ class Estimates:
         """How long a cell will take; None where nothing is known that tells."""
         row = cell.row
         if id(row) not in self._found:
-            self._found[id(row)] = self._estimate(cell)
+            self._found[id(row)] = self.of_wanted(Wanted.of(cell))
         return self._found[id(row)]
 
     def order(self, cell: Cell) -> float:
@@ -158,16 +177,16 @@ class Estimates:
         found = self.of(cell)
         return found.seconds if found else float("inf")
 
-    def _estimate(self, cell: Cell) -> Estimate | None:
-        row, params = cell.row, cell.row.values
-        batch = _batch(params)
-        if pool := self._pool(_configuration(cell.variant_id, cell.dataset, params)):
+    def of_wanted(self, cell: Wanted) -> Estimate | None:
+        """The same of a cell that there is no plan of."""
+        params, batch = cell.params, _batch(cell.params)
+        if pool := self._pool(_configuration(cell.variant, cell.dataset, params)):
             return Estimate(_seconds(cell, pool, pool.play, pool.updates, pool.batches * batch), "configuration")
-        if pool := self._pool((cell.variant_id, cell.dataset)):
+        if pool := self._pool((cell.variant, cell.dataset)):
             images = pool.batches * batch
             return Estimate(_seconds(cell, pool, pool.image * images, pool.updates, images), "variant")
-        known = self._rounds.get(_game(cell.variant_id, params, row.data.spec)) if row.data.spec else None
-        if known and (pool := self._pool(())) and pool.rate and row.budget.unit != "epochs":
+        known = self._rounds.get(_game(cell.variant, params, cell.spec)) if cell.spec else None
+        if known and (pool := self._pool(())) and pool.rate and cell.unit != "epochs":
             return Estimate(_seconds(cell, pool, known.flops / pool.rate, known.updates, known.images), "flops")
         return None
 
@@ -199,14 +218,13 @@ def _past(params: Mapping[str, Any], evaluate: Mapping[str, int], manifest: Reco
     return found
 
 
-def _seconds(cell: Cell, pool: _Pool, play: float, updates: float, images: float) -> float:
+def _seconds(cell: Wanted, pool: _Pool, play: float, updates: float, images: float) -> float:
     """Of a cell whose rounds take `play` seconds, of so many generator updates and images each."""
-    budget, evaluate = cell.row.budget, cell.row.evaluate
-    scoring = (evaluate.times + 1) * evaluate.samples * pool.score + pool.rest
-    if budget.unit == "minutes":
-        return budget.amount * 60 + scoring
-    of_round = {"generator_updates": updates, "images": images, "epochs": images / pool.epoch}[budget.unit]
-    return max(1.0, budget.amount / of_round) * play + scoring
+    scoring = (cell.times + 1) * cell.samples * pool.score + pool.rest
+    if cell.unit == "minutes":
+        return cell.amount * 60 + scoring
+    of_round = {"generator_updates": updates, "images": images, "epochs": images / pool.epoch}[cell.unit]
+    return max(1.0, cell.amount / of_round) * play + scoring
 
 
 def _configuration(variant: str, dataset: str, params: Mapping[str, Any]) -> _Key:

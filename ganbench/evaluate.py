@@ -115,10 +115,16 @@ class Evaluator:
         features, logits = extractor(images) if extractor else (None, None)
         return Features(images, labels, features, logits)
 
-    def score(self, blocks: Iterator[tuple[Tensor, Tensor | None]], samples: int) -> dict[str, float]:
+    def score(
+        self,
+        blocks: Iterator[tuple[Tensor, Tensor | None]],
+        samples: int,
+        watch: Callable[[dict[str, Features]], None] = lambda seen: None,
+    ) -> dict[str, float]:
         """Every metric's value for a stream of `samples` uint8 images; each extractor runs once on each block.
 
-        Metrics that need more samples are left out, and so is from now on one that raises.
+        Metrics that need more samples are left out, and so is from now on one that raises. `watch` sees what every
+        extractor made of each block.
         """
         enough = [name for name, cls in self.metrics.items() if cls.minimum_samples <= samples]
         streams: dict[str, Metric] = {}
@@ -128,6 +134,7 @@ class Evaluator:
                 streams[name] = self.metrics[name](samples)
         for images, labels in blocks:
             seen = {name: self._features(extractor, images, labels) for name, extractor in self.extractors.items()}
+            watch(seen)
             plain = Features(images, labels)
             for name in [name for name in streams if name in self.metrics]:
                 with self._alone(name):
@@ -149,12 +156,21 @@ class Evaluator:
             self.unavailable[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
             del self.metrics[name]
 
-    def score_game(self, game: Game, samples: int, seed: int, *, fresh: bool = False) -> dict[str, float]:
+    def score_game(
+        self,
+        game: Game,
+        samples: int,
+        seed: int,
+        *,
+        fresh: bool = False,
+        watch: Callable[[dict[str, Features]], None] = lambda seen: None,
+    ) -> dict[str, float]:
         """Every metric's value for `samples` images of the game's generator, which must be in evaluation mode.
 
-        `fresh` draws others than those that the evaluations during training see.
+        `fresh` draws others than those that the evaluations during training see. `watch` is that of `score`.
         """
-        return self.score(self.generated_blocks(game, samples, (seed << 32) + (FRESH if fresh else 0)), samples)
+        blocks = self.generated_blocks(game, samples, (seed << 32) + (FRESH if fresh else 0))
+        return self.score(blocks, samples, watch)
 
     def generated_blocks(self, game: Game, samples: int, seed: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         """`samples` generated images in uint8 blocks, the same whatever their number and whatever ran before.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -40,16 +41,58 @@ class Latent:
         self.dim = dim
         self.kind = kind
         self.device = torch.get_default_device()  # `Variant.game` is called with the game's device as the default
+        self._given: Tensor | None = None
 
     def __call__(self, n: int) -> Tensor:
         import torch
 
+        if self._given is not None:
+            return self._next(n)
         if self.kind == "uniform":
             return torch.rand(n, self.dim, device=self.device) * 2 - 1
         noise = torch.randn(n, self.dim, device=self.device)
         if self.kind == "sphere":
             noise = torch.nn.functional.normalize(noise) * self.dim**0.5
         return noise
+
+    @contextmanager
+    def given(self, vectors: Tensor) -> Iterator[None]:
+        """Inside, calls return the rows of `vectors` (n×`dim`) in their order instead of drawing.
+
+        Raises `ValueError` when more are asked for than there are, and at the end when some were not: then whatever was
+        sampled inside is not what these vectors give.
+        """
+        self._given = vectors.to(self.device)
+        try:
+            yield
+            if len(self._given):
+                raise ValueError(f"{len(self._given)} of {len(vectors)} given latent vectors were not asked for")
+        finally:
+            self._given = None
+
+    def _next(self, n: int) -> Tensor:
+        assert self._given is not None
+        if n > len(self._given):
+            raise ValueError(f"{n} latent vectors were asked for, of {len(self._given)} that are given")
+        taken, self._given = self._given[:n], self._given[n:]
+        return taken
+
+    def between(self, a: Tensor, b: Tensor, steps: int) -> Tensor:
+        """`steps` vectors from each row of `a` to that of `b` (n×`dim`), both included: n×`steps`×`dim`.
+
+        Along the great circle (White 2016, arXiv:1609.04468, spherical interpolation), where all of them are as likely
+        as the ends; in a straight line for ``uniform``.
+        """
+        import torch
+
+        share = torch.linspace(0, 1, steps, device=a.device)[None, :, None]
+        a, b = a[:, None], b[:, None]
+        straight = (1 - share) * a + share * b
+        if self.kind == "uniform":
+            return straight
+        angle = torch.nn.functional.cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos()[..., None]
+        curved = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+        return torch.where(torch.sin(angle) > 1e-4, curved, straight)
 
 
 @dataclass(frozen=True)
@@ -105,6 +148,8 @@ class Game:
     `sample(n, labels)` returns n images, float n×C×H×W in [-1, 1]; `labels` (int64 n) is None unless `conditional`.
     `generator` is the module whose state determines the samples: it is put in evaluation mode for sampling, averaged
     when `ema` > 0 (the decay per generator update, for instance 0.999) and saved as the snapshot.
+    `latent`: the `Latent` that `sample` draws from, one row for each image, if there is one: samples between two of its
+    vectors are then kept with the records (`Latent.given`).
     `capturable`: on a GPU each player's turn is recorded once as a CUDA graph and replayed; say False where a cost or
     `after_turn` depends on Python values that change between calls, such as a counter (nothing is wrong on a CPU).
     """
@@ -116,6 +161,7 @@ class Game:
     conditional: bool = False
     ema: float = 0.0
     capturable: bool = True
+    latent: Latent | None = None
 
     def __post_init__(self) -> None:
         names = [player.name for player in self.players]

@@ -203,6 +203,9 @@ def _sheets(seen: Seen, events: list[Record], names: Set[str]) -> None:
     for name in sorted(found):
         with seen.reading(f"samples/{name}", f"delete it; the report does without, or {_ANEW}"):
             _check_png(seen.unit.directory / "samples" / name)
+    for name in sorted({"neighbours.png", "interpolation.png"} & names):
+        with seen.reading(name, "delete it; the report does without"):
+            _check_png(seen.unit.directory / name)
     expected = {f"{event['generator_updates']:08d}.png" for event in events}
     if (absent := len(expected - found)) and seen.status not in _GOES_ON:
         seen.say("note", "samples", f"{absent} of {len(expected)} sample sheets are missing")

@@ -231,6 +231,22 @@ class _Manifest(_Record):
     components: MadeBy = MadeBy()
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Classes(_Record):
+    """Shares per class among the samples of a cell and in its training data."""
+
+    samples: list[Share] = []
+    train: list[Share] = []
+
+    @model_validator(mode="after")
+    def _are_of_the_same_classes(self) -> Classes:
+        if len(self.samples) != len(self.train):
+            raise PydanticCustomError("classes", "Input should have as many samples as train")
+        return self
+
+
 class CellManifest(_Manifest):
     """``manifest.json`` of a cell."""
 
@@ -240,6 +256,7 @@ class CellManifest(_Manifest):
     conditional: bool = False
     metric_versions: dict[Metric, Text] = {}
     speed: Speed | None = None
+    classes: Classes | None = None
     best: Event | None = None
     last: Event | None = None
     last_evaluation: Event | None = None

@@ -11,13 +11,13 @@ ROWS = COLUMNS = 10
 _GAP = 2  # pixels between tiles
 
 
-def sheet(images: np.ndarray) -> bytes:
-    """A PNG of up to 100 uint8 images N×C×H×W (C is 1 or 3), row by row, ten to a row, on white."""
+def sheet(images: np.ndarray, columns: int = COLUMNS) -> bytes:
+    """A PNG of uint8 images N×C×H×W (C is 1 or 3), row by row, `columns` to a row, on white."""
     n, _, height, width = images.shape
-    rows = -(-n // COLUMNS)
-    canvas = np.full((rows * (height + _GAP) + _GAP, COLUMNS * (width + _GAP) + _GAP, 3), 255, np.uint8)
+    rows = -(-n // columns)
+    canvas = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), 255, np.uint8)
     for i, image in enumerate(images):
-        top, left = _GAP + i // COLUMNS * (height + _GAP), _GAP + i % COLUMNS * (width + _GAP)
+        top, left = _GAP + i // columns * (height + _GAP), _GAP + i % columns * (width + _GAP)
         canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     buffer = io.BytesIO()
     Image.fromarray(canvas).save(buffer, "PNG")

@@ -14,6 +14,7 @@
             progress.json               where a running cell is (deleted at the end)
             told.jsonl                  which observer was told of which evaluation (only where there are some)
             samples/<updates>.png       sample sheets of fixed latents
+            neighbours.png, interpolation.png   of the chosen snapshot, where they could be drawn
             generator-best.safetensors, generator-last.safetensors
             checkpoint-<rounds>.pt          the last two, what a killed cell goes on from (deleted at the end)
             .claim, .work               locks: of the run that took the unit, of the process at work on it
@@ -253,7 +254,9 @@ class Unit:
 
     def clear(self) -> None:
         """Forget an unfinished attempt's records, so that a new one starts from nothing."""
-        for name in ("events.jsonl", "progress.json", "generator-best.safetensors", "generator-last.safetensors"):
+        pictures = ("neighbours.png", "interpolation.png")
+        snapshots = ("generator-best.safetensors", "generator-last.safetensors")
+        for name in ("events.jsonl", "progress.json", *snapshots, *pictures):
             (self.directory / name).unlink(missing_ok=True)
         self.clear_checkpoints()
         shutil.rmtree(self.directory / "samples", ignore_errors=True)

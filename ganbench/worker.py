@@ -249,7 +249,7 @@ def _eager(unit: Unit, task: Record, expendable: bool) -> str:
 
 def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float, expendable: bool) -> Record:
     """Play the game, evaluating as planned; then score the chosen snapshot on fresh samples."""
-    from ganbench import checkpoints
+    from ganbench import checkpoints, keepsakes
     from ganbench.batches import Batches
     from ganbench.counters import Counters, flops_of
     from ganbench.environment import environment
@@ -338,8 +338,10 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float, e
     assert chosen is not None  # the end of the budget is always evaluated
     started = time.perf_counter()
     load_snapshot(game, unit.snapshot("best"))
+    counts = keepsakes.ClassCounts(evaluator.frequencies)
     with evaluating(game):
-        again = evaluator.score_game(game, samples, seed, fresh=True)
+        again = evaluator.score_game(game, samples, seed, fresh=True, watch=counts)
+        keepsakes.write(unit.directory, game, batches.images, data.spec.classes, seed)
     evaluate_seconds += time.perf_counter() - started
     spent = {"train": last.seconds, "evaluate": evaluate_seconds, "checkpoint": checkpoint_seconds}
     return {
@@ -351,6 +353,7 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float, e
         "parameters": {player.name: sum(p.numel() for p in player.parameters()) for player in game.players},
         "best": {**chosen, "selected_at": chosen["metrics"], "metrics": again},
         "last": evaluations[-1],
+        "classes": counts.facts,
         "metric_versions": task["metrics"],
         "unavailable": evaluator.unavailable,
         "extractors": evaluator.hashes,

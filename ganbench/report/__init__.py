@@ -6,35 +6,49 @@ behind both.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from ganbench.aside import LARGE, aside
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
-from ganbench.report import files, roadmap, speed
+from ganbench.report import files, latex, roadmap, speed, verdicts
 from ganbench.report.axes import AXES
 from ganbench.report.leaderboard import Ranked, leaderboards
 from ganbench.report.statistics import Interval, interval
 from ganbench.report.terminal import terminal
 from ganbench.store import write_atomically
 
-__all__ = ["AXES", "MANY", "Interval", "Pictures", "Ranked", "interval", "leaderboards", "terminal", "write"]
+__all__ = ["AXES", "FORMATS", "MANY", "Interval", "Pictures", "Ranked", "interval", "leaderboards", "terminal", "write"]
 
 
 #: Of more experiments (variants on a dataset) than this a report leaves out the pictures of single ones.
 MANY = 50
 Pictures = Literal["all", "datasets", "none"]
+#: What a report can be written as: a page, Markdown, tables for LaTeX, tables of data (CSV and Parquet).
+FORMATS = ("html", "md", "latex", "csv")
+#: Where the page is made; a report does without where there is no such module.
+_PAGE = "ganbench.report.page"
 
 
 def write(
-    tables: Tables | Ranked, folder: Path, *, pictures: Pictures | bool = True, x: str | None = None
+    tables: Tables | Ranked,
+    folder: Path,
+    *,
+    pictures: Pictures | bool = True,
+    x: str | None = None,
+    formats: Sequence[str] = ("md", "csv"),
+    figures: Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """Write every derived file below `folder` anew and return their paths.
+    """Write the files of `formats` below `folder` anew, and the pictures; return the paths of all.
 
     With `pictures` ``datasets`` those of single experiments are left out, as they are by themselves where there are
-    more than `MANY`; with ``none`` or False all of them. `x` is one of `AXES`, the x axis of the learning curves; None
-    takes the unit of the budget. Raises `UserError` where nothing can be written.
+    more than `MANY`; with ``none`` or False all of them. `figures` are the formats that figures are drawn in: ``png``,
+    ``svg``, ``pdf``. `x` is one of `AXES`, the x axis of the learning curves; None takes the unit of the budget. Files
+    of formats that are not asked for stay as they are. Raises `UserError` where nothing can be written.
     """
     ranked = Ranked.of(tables)
 
@@ -43,7 +57,7 @@ def write(
         from ganbench.report.pictures import draw as drawn
 
         every = ranked.experiments <= MANY if pictures is True else pictures == "all"
-        return drawn(ranked, folder / "report", x, experiments=every)
+        return drawn(ranked, folder / "report", x, experiments=every, figures=figures)
 
     def nothing() -> list[Path]:
         return []
@@ -54,26 +68,41 @@ def write(
         if drawn is draw and len(ranked.tables.cells) > LARGE:
             # While the tables are written.
             drawn = aside(draw, "it drew the pictures: --pictures none leaves them out")
-        contents = _tables(ranked, folder)
-        for path in {folder / name for name in (*roadmap.FILES, "speed.csv")} - set(contents):
-            path.unlink(missing_ok=True)
-        for path, content in contents.items():
-            write_atomically(path, content)
-        return [*contents, *drawn()]
+        contents = _tables(ranked, formats)
+        for name in _optional(formats) - contents.keys():
+            (folder / name).unlink(missing_ok=True)
+        for name, content in contents.items():
+            write_atomically(folder / name, content)
+        written = [folder / name for name in contents]
+        if "html" in formats and importlib.util.find_spec(_PAGE):
+            written += importlib.import_module(_PAGE).write(ranked, folder)
+        return [*written, *drawn()]
     except OSError as error:
         raise UserError(
             f"the report cannot be written below {folder} ({error.strerror}); write it elsewhere with --to FOLDER"
         ) from error
 
 
-def _tables(ranked: Ranked, folder: Path) -> dict[Path, bytes]:
-    """The files that are no pictures, with their contents."""
-    contents = {
-        folder / "leaderboard.csv": files.csv(ranked).encode(),
-        folder / "leaderboard.md": files.markdown(ranked).encode(),
-        folder / "results.parquet": files.parquet(ranked),
-        **{folder / name: text.encode() for name, text in roadmap.files(ranked.tables).items()},
-    }
-    if costs := speed.csv(ranked):
-        contents[folder / "speed.csv"] = costs.encode()
+def _tables(ranked: Ranked, formats: Sequence[str]) -> dict[str, bytes]:
+    """Name -> content of the files that are no pictures."""
+    contents: dict[str, bytes] = {}
+    matched = roadmap.files(ranked.tables) if {"md", "csv"} & set(formats) else {}
+    if "csv" in formats:
+        contents["leaderboard.csv"] = files.csv(ranked).encode()
+        contents["results.parquet"] = files.parquet(ranked)
+        more = {"comparisons.csv": verdicts.csv(ranked), "matched.csv": matched.get("matched.csv", "")}
+        more["speed.csv"] = speed.csv(ranked)
+        contents |= {name: text.encode() for name, text in more.items() if text}
+    if "md" in formats:
+        contents["leaderboard.md"] = files.markdown(ranked).encode()
+        if "roadmap.md" in matched:
+            contents["roadmap.md"] = matched["roadmap.md"].encode()
+    if "latex" in formats:
+        contents["leaderboard.tex"] = latex.document(ranked).encode()
     return contents
+
+
+def _optional(formats: Sequence[str]) -> set[str]:
+    """The files that are not in every report, and that an earlier one may have left."""
+    of = {"csv": {"comparisons.csv", "matched.csv", "speed.csv"}, "md": {"roadmap.md"}}
+    return set().union(*(of.get(each, set()) for each in formats))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,8 @@ import pandas as pd
 from ganbench.code import changed
 from ganbench.contracts import Tables
 from ganbench.report.leaderboard import POINTS, Ranked, Ranking, ranking
+from ganbench.report.selection import sentence
+from ganbench.report.verdicts import of_leaders
 from ganbench.report.words import MISSING, clean, listed, number, seconds
 from ganbench.tables import budget_text
 
@@ -22,7 +24,7 @@ LEGEND = (
 )
 FAILURES = ("failed", "oom", "timeout", "diverged")
 #: The columns of words; all others hold numbers and are aligned to the right.
-WORDS = ("configuration", "coverage")
+WORDS = ("configuration", "dataset", "metric", "at", "coverage", "a", "b", "verdict")
 Row = Mapping[Hashable, Any]
 
 
@@ -36,13 +38,22 @@ class Board:
     rows: list[list[str]]
     real: list[str] | None
     notes: list[str]
+    #: Which variant beats which, in one line each.
+    verdicts: list[str] = field(default_factory=list)
 
 
 def boards(tables: Tables | Ranked) -> list[Board]:
     """One board per dataset, in order of name."""
-    table, tables = Ranked.of(tables).leaderboards, Ranked.of(tables).tables
-    ranked_by = ranking(tables)
-    return [_board(str(dataset), group, tables, ranked_by) for dataset, group in table.groupby("dataset")]
+    ranked = Ranked.of(tables)
+    table, tables = ranked.leaderboards, ranked.tables
+    ranked_by, said = ranking(tables), of_leaders(ranked)
+    found = []
+    for dataset, group in table.groupby("dataset"):
+        board = _board(str(dataset), group, tables, ranked_by)
+        luck = sentence(ranked, str(dataset))
+        verdicts = [each.sentence for each in said.get(clean(dataset), [])]
+        found.append(replace(board, notes=[*board.notes, *([luck] if luck else [])], verdicts=verdicts))
+    return found
 
 
 def score(row: Row, metric: str, point: str) -> str:
@@ -155,7 +166,7 @@ def _overlap(rows: list[dict[Hashable, Any]], column: str) -> list[str]:
         if near:
             many = len(near) > 1
             who = f"intervals of ranks {listed(near)} overlap" if many else f"interval of rank {near[0]} overlaps"
-            notes.append(f"the {who} that of rank 1: these seeds do not settle their order")
+            notes.append(f"the {who} that of rank 1")
     single = [row["rank"] for row in ranked if row["n"] == 1]
     if single:
         notes.append(f"one seed has no interval (rank{'s' if len(single) > 1 else ''} {listed(single)})")

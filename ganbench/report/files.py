@@ -11,7 +11,7 @@ from pyarrow.parquet import ParquetWriter
 from tabulate import tabulate
 
 from ganbench.contracts import Tables
-from ganbench.report import speed
+from ganbench.report import evidence, ranks, speed
 from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures, score
 from ganbench.report.configurations import canonical
 from ganbench.report.leaderboard import POINTS, Ranked, ranking
@@ -44,19 +44,30 @@ def markdown(tables: Tables | Ranked) -> str:
     parts = [f"# {for_markdown(str(tables.tables.run['name']))}"]
     shown = boards(tables)
     for board in shown:
-        parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), _table(board)]
-        parts.append("\n".join(f"- {for_markdown(note)}" for note in board.notes))
+        parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), board_table(board)]
+        parts.append("\n".join(f"- {for_markdown(line)}" for line in (*board.verdicts, *board.notes)))
     parts.append(for_markdown(LEGEND) if shown else "No cells were planned.")
-    if costs := speed.boards(tables):
-        for board in costs:
-            parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), _table(board)]
-        parts.append(for_markdown(speed.LEGEND))
+    if across := ranks.sentences(tables):
+        parts += ["## Across datasets", "\n".join(f"- {for_markdown(line)}" for line in across)]
+    parts += _section(evidence.comparisons(tables), evidence.verdict_legend(tables))
+    parts += _section(evidence.selections(tables), evidence.SELECTION_LEGEND)
+    parts += _section(speed.boards(tables), speed.LEGEND)
     if failed := failures(tables):
         parts += [f"## {failed[0]}", "\n".join(f"- {for_markdown(line)}" for line in failed[1:])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(board: Board) -> str:
+def _section(boards: list[Board], legend: str) -> list[str]:
+    """Further tables with the legend that explains all of them; nothing where there are none."""
+    parts = []
+    for board in boards:
+        parts += [f"## {for_markdown(board.title)}", for_markdown(board.caption), board_table(board)]
+        parts.append("\n".join(f"- {for_markdown(note)}" for note in board.notes))
+    return [*parts, for_markdown(legend)] if boards else []
+
+
+def board_table(board: Board) -> str:
+    """The table of a board for GitHub, escaped."""
     rows = [*board.rows, *([board.real] if board.real else [])]
     return tabulate(
         [[for_markdown(text) for text in row] for row in rows],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from ganbench.report.words import clean
 
 POINTS = ("best", "last")
 REAL = "real test images"
+Found = TypeVar("Found")
 
 
 class Ranking(NamedTuple):
@@ -44,10 +45,18 @@ class Ranked:
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
+        self._kept: dict[Callable[[Any], Any], Any] = {}
 
     @classmethod
     def of(cls, tables: Tables | Ranked) -> Ranked:
         return tables if isinstance(tables, Ranked) else cls(tables)
+
+    def kept(self, make: Callable[[Ranked], Found]) -> Found:
+        """What `make` makes of this, made once."""
+        if make not in self._kept:
+            self._kept[make] = make(self)
+        found: Found = self._kept[make]
+        return found
 
     @cached_property
     def cells(self) -> pd.DataFrame:

@@ -60,8 +60,8 @@ class Study:
     """The records of a report. `axis` is the column of the scores that learning curves are drawn against."""
 
     def __init__(self, tables: Tables | Ranked, axis: str | None = None) -> None:
-        self._ranked = Ranked.of(tables)
-        self.tables = tables = self._ranked.tables
+        self.ranked = Ranked.of(tables)
+        self.tables = tables = self.ranked.tables
         self.axis = axis or default_axis(tables.run)
         self.ranking: Ranking = ranking(tables)
         self.colours: dict[str, Colour] = variant_colours(list(tables.cells["variant"]))
@@ -78,7 +78,7 @@ class Study:
 
     @property
     def cells(self) -> pd.DataFrame:
-        return self._ranked.cells
+        return self.ranked.cells
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -104,7 +104,7 @@ class Study:
 
     @cached_property
     def _board(self) -> pd.DataFrame:
-        board = self._ranked.leaderboards
+        board = self.ranked.leaderboards
         return board[board["row"] == "configuration"]
 
     def configurations(self, dataset: str) -> list[Configuration]:

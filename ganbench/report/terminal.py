@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganbench.contracts import Tables
+from ganbench.report import ranks
 from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures
 from ganbench.report.leaderboard import Ranked
 from ganbench.report.words import clean
@@ -28,15 +29,14 @@ def terminal(tables: Tables | Ranked, console: Console) -> None:
         if board.caption:
             console.print(Text(board.caption, style="dim"))
         console.print()
-        table = _table(board)
-        wanted = console.measure(table, options=console.options.update(width=10_000)).maximum
-        console.print(table if wanted <= console.width else _table(board, stacked=True))
-        if len(board.rows) > MOST:
-            console.print(Text(f"  and {len(board.rows) - MOST:,} more: leaderboard.md has all of them"))
-        console.print()
+        board_lines(board, console)
+        for line in board.verdicts[:MOST]:
+            console.print(Text(f"  {line}"))
         for note in board.notes:
             console.print(Text(f"  {note}", style="dim"))
         console.print()
+    for line in ranks.sentences(tables):
+        console.print(Text(line))
     if shown:
         console.print(Text(LEGEND, style="dim"))
     count, *failed = failures(tables) or [""]
@@ -46,6 +46,16 @@ def terminal(tables: Tables | Ranked, console: Console) -> None:
         console.print(Text(f"  {line}"))
     if len(failed) > MOST:
         console.print(Text(f"  and {len(failed) - MOST:,} more: leaderboard.md has all of them"))
+
+
+def board_lines(board: Board, console: Console) -> None:
+    """Print the table of a board, as wide as it may be, and how many rows are left out."""
+    table = _table(board)
+    wanted = console.measure(table, options=console.options.update(width=10_000)).maximum
+    console.print(table if wanted <= console.width else _table(board, stacked=True))
+    if len(board.rows) > MOST:
+        console.print(Text(f"  and {len(board.rows) - MOST:,} more: the files have all of them"))
+    console.print()
 
 
 def _table(board: Board, *, stacked: bool = False) -> Table:

@@ -75,3 +75,23 @@ def for_markdown(text: str) -> str:
     """
     text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*\[\]|~$]|^#|^[-+](?= )|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"{\char34}",
+    "±": r"$\pm$", "×": r"$\times$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "…": r"\ldots{}",
+    "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ε": r"$\varepsilon$", "η": r"$\eta$", "λ": r"$\lambda$",
+    "μ": r"$\mu$", "σ": r"$\sigma$", "τ": r"$\tau$", "≤": r"$\le$", "≥": r"$\ge$", "²": r"\textsuperscript{2}",
+}  # fmt: skip
+
+
+def for_latex(text: str) -> str:
+    """`text` such that LaTeX sets it as it is, on one line; characters that pdfTeX lacks become ``?``.
+
+    Two hyphens would be a dash, and what begins with ``[`` or ``*`` an option of the line end before it.
+    """
+    plain = "".join(_LATEX.get(c, c if ord(c) < 0x180 else "?") for c in clean(text).replace("--", "-\0-"))
+    plain = re.sub(r"(?<![\w-])-(?=\d)", "$-$", plain).replace("\0", "{}")
+    return "{}" + plain if plain.startswith(("[", "*")) else plain

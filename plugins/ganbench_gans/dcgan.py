@@ -79,6 +79,7 @@ class DCGAN(Variant):
             ],
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
+            latent=latent,
             batch_size=params.batch_size,
             ema=params.ema,
         )

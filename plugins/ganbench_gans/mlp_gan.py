@@ -58,6 +58,7 @@ class MLPGAN(Variant):
             ],
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
+            latent=latent,
             batch_size=params.batch_size,
             ema=params.ema,
         )

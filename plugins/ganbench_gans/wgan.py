@@ -78,6 +78,7 @@ class WGAN(Variant):
             ],
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
+            latent=latent,
             batch_size=params.batch_size,
             ema=params.ema,
         )

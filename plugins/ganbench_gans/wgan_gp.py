@@ -73,6 +73,7 @@ class WGANGP(Variant):
             ],
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
+            latent=latent,
             batch_size=params.batch_size,
             ema=params.ema,
         )

@@ -62,6 +62,7 @@ class CGAN(Variant):
             ],
             sample=lambda n, labels: generator(latent(n), labels),
             generator=generator,
+            latent=latent,
             conditional=True,
             batch_size=params.batch_size,
         )

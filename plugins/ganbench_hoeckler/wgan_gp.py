@@ -90,5 +90,6 @@ class WGANGP(Variant):
             ],
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
+            latent=latent,
             batch_size=params.batch_size,
         )

@@ -1,0 +1,27 @@
+"""The command ``ganbench status``, light: what it does is imported when it is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.option("--watch", is_flag=True, help="Look again every two seconds until nothing is left to do.")
+def status(folder: Path | None, watch: bool) -> None:
+    """Show how far a grid is: cells by status, what runs now, the time left, failures with their reasons.
+
+    Told from the records in DIR (default: the latest below results/) alone: it can be asked while `ganbench run` is at
+    work, and changes nothing.
+
+    \b
+    Examples:
+      ganbench status
+      ganbench status results/quickstart --watch
+    """
+    from ganbench.status import show
+    from ganbench.store import Store, latest
+
+    show(Store(folder) if folder else latest(Path("results")), watch=watch)
