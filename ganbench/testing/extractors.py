@@ -86,6 +86,7 @@ CHECKS.formal(common.imports_no_torch)
 
 def _far(one: Tensor, other: Tensor) -> float:
     """How far two tensors are apart, as a share of the largest value."""
+    one, other = one.detach(), other.detach()
     return float((one - other).abs().max() / one.abs().max().clamp_min(1e-12))
 
 

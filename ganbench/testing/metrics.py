@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -36,9 +37,13 @@ class MetricCase(Case):
         return streams(self.samples, self.device, extracted=bool(self.cls.extractor))
 
     @cached_property
-    def reference(self) -> dict[str, Tensor]:
-        """The real side, of train images."""
+    def _reference(self) -> dict[str, Tensor]:
         return self.stream(self.streams["train"]).state() if self.cls.needs_reference else {}
+
+    @property
+    def reference(self) -> dict[str, Tensor]:
+        """The real side, of train images; tensors of its own for each who asks."""
+        return copy.deepcopy(self._reference)
 
     def stream(self, features: Features, blocks: Sequence[int] = (), announced: int = 0) -> Metric:
         """A metric that has seen these images, in blocks of those sizes (and the rest at once)."""
@@ -214,9 +219,12 @@ def too_few_samples_are_refused(case: MetricCase) -> None:
 def the_minimum_of_samples_is_enough(case: MetricCase) -> None:
     """As many images as `minimum_samples` says get a finite score."""
     least = case.cls.minimum_samples
-    score = case.score(taken(case.streams["real"], slice(least)))
-    if not math.isfinite(score):
-        raise Violation(f"{least} images score {score}", wanted="a finite score", do="raise `minimum_samples`")
+    try:
+        score: float | str = case.score(taken(case.streams["real"], slice(least)))
+    except ValueError as error:
+        score = f"a ValueError ({error})"
+    if isinstance(score, str) or not math.isfinite(score):
+        raise Violation(f"{least} images get {score}", wanted="a finite score", do="raise `minimum_samples`")
 
 
 @CHECKS.substantive

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -87,26 +86,21 @@ def sampled(case: VariantCase, game: Game, spec: DataSpec, n: int, seed: int = 0
         return game.sample(n, labels_for(case, game, spec, n))
 
 
-def rounds_kept(
-    case: VariantCase, spec: DataSpec, rounds: int, stop_after: int = 0, resume: State | None = None
-) -> State:
-    """The last checkpoint of a game that is played for some rounds, stopped after some or gone on with."""
+def checkpoints(case: VariantCase, spec: DataSpec, resume: State | None = None) -> tuple[State, State]:
+    """A game's checkpoints after three and after six rounds; with `resume` a new game goes on from the first."""
     game = build(case, spec, seed=1 if resume else 0)  # what is made anew for going on must not matter
-    kept: list[State] = []
-    asked = iter(range(10**9))
-    budget = Budget("generator_updates", rounds * game.generator_updates_per_round)
-    with suppress(KeyboardInterrupt):  # which is how a game that is asked to stop ends
-        play(
-            game,
-            batches(case, spec, game),
-            budget,
-            evaluations=1,
-            evaluate=lambda moment: None,
-            checkpoint=kept.append,
-            resume=resume,
-            stop=lambda: bool(stop_after) and next(asked) >= stop_after,
-        )
-    return _through_a_file(kept[-1], case.device)
+    kept: dict[int, State] = {}
+    play(
+        game,
+        batches(case, spec, game),
+        Budget("generator_updates", 6 * game.generator_updates_per_round),
+        evaluations=1,
+        evaluate=lambda moment: None,
+        checkpoint=lambda state: kept.update({state["moment"]["rounds"]: _through_a_file(state, case.device)}),
+        checkpoint_every=-1.0,  # after every round
+        resume=resume,
+    )
+    return kept[3], kept[6]
 
 
 def _through_a_file(state: State, device: str) -> State:
@@ -124,8 +118,7 @@ def difference(one: Any, other: Any, where: str = "", *, exactly: bool = True) -
         if one.shape != other.shape or one.dtype != other.dtype:
             return where
         if exactly or not one.is_floating_point():
-            same = (one == other) | ((one != one) & (other != other))  # NaN is NaN
-            return "" if bool(same.all()) else where
+            return "" if bool(((one == other) | (one.isnan() & other.isnan())).all()) else where
         return "" if torch.allclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True) else where
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         if one.keys() != other.keys():

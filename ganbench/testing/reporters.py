@@ -28,9 +28,13 @@ class ReporterCase(Case):
         """A results folder to be filled."""
         return Records(self.folder("results"))
 
-    @cached_property
+    @property
     def tables(self) -> Tables:
-        """Two variants with three seeds each, all done, with curves and the real row."""
+        """Two variants with three seeds each, all done, with curves and the real row; a copy for each who asks."""
+        return copy.deepcopy(self._tables)
+
+    @cached_property
+    def _tables(self) -> Tables:
         records = self.records()
         for number, variant in enumerate(("dcgan", "wgan-gp")):
             for seed in range(3):

@@ -242,9 +242,7 @@ def a_turn_changes_every_network_of_its_player(case: VariantCase) -> None:
 
 def _changes(case: VariantCase) -> list[tuple[str, str | None, str]]:
     """Of a turn of each: (player, another whose parameter changed, "") and (player, None, network left as it was)."""
-    import torch
-
-    from ganbench.testing.playing import build, sit_down
+    from ganbench.testing.playing import build, difference, sit_down
 
     game = build(case, case.small)
     table = sit_down(case, case.small, game)
@@ -254,7 +252,7 @@ def _changes(case: VariantCase) -> list[tuple[str, str | None, str]]:
         before = {p: p.detach().clone() for other in table.seats for p in other.parameters}
         table._give_gradients_to(seat)
         seat.take_turn(batch, table.autocast)
-        changed = {p for p, value in before.items() if not torch.equal(p.detach(), value)}
+        changed = {p for p, value in before.items() if difference(p.detach(), value, "here")}
         for other in table.seats:
             if any(p in changed and p not in seat.own for p in other.parameters):
                 found.append((seat.player.name, other.player.name, ""))
@@ -322,16 +320,15 @@ def a_saved_generator_gives_the_same_samples(case: VariantCase) -> None:
 
 @CHECKS.substantive
 def going_on_from_a_checkpoint_gives_the_same_numbers(case: VariantCase) -> None:
-    """Six rounds straight, and three with three more from a checkpoint in a new game, end in the same state.
+    """Six rounds straight, and the last three of them from a checkpoint in a new game, end in the same state.
 
     On a CPU in every bit. A checkpoint holds the players' networks and optimisers, the average, the order of the
     images and the state of the global random generators; nothing else survives a cell that was killed.
     """
-    from ganbench.testing.playing import rounds_kept
+    from ganbench.testing.playing import checkpoints
 
-    straight = rounds_kept(case, case.small, 6)
-    stopped = rounds_kept(case, case.small, 6, stop_after=3)
-    resumed = rounds_kept(case, case.small, 6, resume=stopped)
+    halfway, straight = checkpoints(case, case.small)
+    _, resumed = checkpoints(case, case.small, resume=halfway)
     for state in (straight, resumed):
         del state["moment"]["seconds"]
     if where := case.differently(straight, resumed):
@@ -415,14 +412,17 @@ def a_recorded_turn_is_the_turn(case: VariantCase) -> None:
     from ganbench.graphs import NotRecorded
     from ganbench.testing.playing import played
     from ganbench.testing.recorder import CpuRecorder
+    from ganbench.testing.waits import as_on_a_gpu
 
-    one = played(case, case.small, rounds=3)
+    with as_on_a_gpu():
+        one = played(case, case.small, rounds=3)
     if not one.game.capturable:
         raise NotApplicable("its turns are not to be recorded (capturable=False)")
     if any(not seat.capturable for seat in one.table.seats):
         raise NotApplicable("its optimiser cannot be recorded")
     try:
-        reason = one.table.record(CpuRecorder())
+        with as_on_a_gpu():
+            reason = one.table.record(CpuRecorder())
     except NotRecorded as error:
         reason = str(error)
     if reason:
@@ -443,9 +443,10 @@ def floating_point_operations_can_be_counted(case: VariantCase) -> None:
 
     from ganbench.counters import flops
 
+    spec = case.small
     try:
         with torch.device("meta"):
-            counted = flops(case.cls().game(case.small, case.params), case.small)
+            counted = flops(case.cls().game(spec, case.params), spec)
     except NotImplementedError as error:
         raise NotApplicable(f"torch cannot do it without numbers ({str(error).partition(chr(10))[0][:120]})") from None
     except Exception as error:

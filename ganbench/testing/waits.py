@@ -73,6 +73,24 @@ class _Functions(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
+class _AsOnAGPU(TorchFunctionMode):
+    """Does what torch does on a GPU where that looks at values on a CPU only: `one_hot` checks its labels there."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__name__", "") == "one_hot" and (classes := [*args[1:], *kwargs.values(), -1][0]) >= 0:
+            labels = args[0]
+            return (labels[..., None] == torch.arange(classes, device=labels.device)).long()
+        return function(*args, **kwargs)
+
+
+@contextmanager
+def as_on_a_gpu() -> Iterator[None]:
+    """Nothing inside looks at values but what would on a GPU, too."""
+    with _AsOnAGPU():
+        yield
+
+
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, waits: Waits) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -101,7 +119,7 @@ def watching(device: str) -> Iterator[Waits]:
     if on_gpu:
         torch.cuda.set_sync_debug_mode("error")
     try:
-        with _Functions(waits), _Operations(waits):
+        with _Functions(waits), _AsOnAGPU(), _Operations(waits):
             yield waits
     except RuntimeError as error:
         if "synchroniz" not in str(error):

@@ -107,7 +107,13 @@ class Leaving(Local):
 class Lingering(Local):
     """A process that waits for nothing when its unit is done."""
 
-    script = "import sys, time; from ganbench.worker import main; code = main(sys.argv[1:]); open(sys.argv[1] + '/code', 'w').write(str(code)); time.sleep(60)"
+    script = """
+import sys, time
+from ganbench.worker import main
+code = main(sys.argv[1:])
+open(sys.argv[1] + "/code", "w").write(str(code))
+time.sleep(60)
+"""
 
     def submit(self, directory):
         if "left" not in directory.name:

@@ -98,7 +98,7 @@ class Last(Brightness):
         self.last = batch.images[-1].double().mean()
 
     def compute(self, reference):
-        return super().compute(reference) + float(self.last) / 100
+        return super().compute(reference) * (1 + float(self.last) / 100)
 
 
 class Batches(Brightness):
@@ -168,13 +168,10 @@ class Eraser(Brightness):
         return score
 
 
+_REAL = {"real_images_score_better_than_noise", "real_images_score_better_than_blurred_ones"}
 VIOLATORS = [
     (NoSummary, "has_a_summary", set()),
-    (
-        Sideways,
-        "declares_what_it_needs",
-        {"real_images_score_better_than_noise", "real_images_score_better_than_blurred_ones"},
-    ),
+    (Sideways, "declares_what_it_needs", _REAL),
     (Unknown, "declares_what_it_needs", set()),
     (ATensor, "the_score_is_a_finite_float", set()),
     (Reversed, "real_images_score_better_than_noise", {"real_images_score_better_than_blurred_ones"}),

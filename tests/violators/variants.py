@@ -26,16 +26,11 @@ class Tiny(Variant):
         from torch.nn import functional as F
 
         pixels = data.channels * data.size**2
+        hidden = params.width
         generator = nn.Sequential(
-            nn.Linear(8 + 10, params.width),
-            nn.ReLU(),
-            nn.Linear(params.width, pixels),
-            nn.Tanh(),
-            nn.Unflatten(1, data.shape),
+            nn.Linear(18, hidden), nn.ReLU(), nn.Linear(hidden, pixels), nn.Tanh(), nn.Unflatten(1, data.shape)
         )
-        critic = nn.Sequential(
-            nn.Flatten(), nn.Linear(pixels, params.width), nn.LeakyReLU(0.2), nn.Linear(params.width, 1)
-        )
+        critic = nn.Sequential(nn.Flatten(), nn.Linear(pixels, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
         latent = Latent(8)
 
         def make(n, labels=None):
@@ -148,7 +143,7 @@ class NotANumber(Tiny):
 
     def spoil(self, game, data):
         make = game.sample
-        game.sample = lambda n, labels: (images := make(n)).where(images.new_tensor(n != 16), float("nan"))
+        game.sample = lambda n, labels: make(n) * (float("nan") if n == 16 else 1)
 
 
 class NaNCost(Tiny):
@@ -341,11 +336,11 @@ VIOLATORS = [
     (Frozen, "a_recorded_turn_is_the_turn", set()),
     (Together, "a_sample_does_not_depend_on_the_batch_it_is_drawn_in", set()),
     (Waiting, "a_turn_waits_for_nothing", set()),
-    (Masking, "a_turn_waits_for_nothing", {"floating_point_operations_can_be_counted"}),
+    (Masking, "a_turn_waits_for_nothing", {"a_recorded_turn_is_the_turn"}),
     (OnTheCPU, "floating_point_operations_can_be_counted", set()),
     (Choosy, "builds_with_every_choice", set()),
     (Asking, "unsuitable_needs_no_torch", set()),
-    (Unlabelled, "a_conditional_game_refuses_unlabelled_data", {"costs_are_finite_scalars"}),
+    (Unlabelled, "a_conditional_game_refuses_unlabelled_data", set()),
     (Deaf, "a_conditional_game_follows_its_labels", set()),
     (Slow, "learns", set()),
 ]
