@@ -49,6 +49,8 @@ _CELLS = [
     "code",
     "unavailable",
     "speed",
+    "environment",
+    "classes",
     "directory",
 ]
 _SCORES = [
@@ -305,6 +307,8 @@ def _cell(
         "code": once(manifest.get("code", {})),
         "unavailable": once(manifest.get("unavailable", {})),
         "speed": manifest.get("speed") or {},
+        "environment": once(manifest.get("environment") or {}),
+        "classes": manifest.get("classes") or {},
         "directory": unit.directory,
     }
     finals = [(_POINTS.index(point), manifest[point]) for point in ("best", "last") if manifest.get(point)]
