@@ -436,6 +436,9 @@ def _provides(plugin: Plugin) -> str:
     metavar="RUN RUN",
     help="Compare two results folders cell by cell instead.",
 )
+@click.option("--open", "opened", is_flag=True, help="Show the page in the browser.")
+@click.option("--watch", is_flag=True, help="Write the page again and again until the run has ended.")
+@click.option("--every", type=click.FloatRange(1), default=10, show_default=True, help="Seconds between, with --watch.")
 def report(
     folders: tuple[Path, ...],
     to: Path | None,
@@ -444,8 +447,12 @@ def report(
     formats: tuple[str, ...],
     figures: tuple[str, ...],
     compare: tuple[Path, Path] | None,
+    opened: bool,
+    watch: bool,
+    every: float,
 ) -> None:
-    """Write leaderboards, plots and sample sheets from the records in FOLDERS (default: the latest below results/).
+    """Write a page, leaderboards, plots and sample sheets from the records in FOLDERS (default: the latest below
+    results/). The page is report/index.html; it and the folder it is in can be sent to anybody.
 
     Several folders make one report, where their numbers can be compared; --to says where it goes. --compare matches
     the cells of two folders and says what changed between them and by how much.
@@ -453,6 +460,8 @@ def report(
     \b
     Examples:
       ganbench report
+      ganbench report results/quickstart --open
+      ganbench report results/quickstart --watch --open
       ganbench report results/quickstart --x seconds --format md,latex --figures pdf
       ganbench report results/dcgan-mnist results/wgan-mnist --to results/mnist
       ganbench report --compare results/before results/after
@@ -466,12 +475,19 @@ def report(
             raise UserError("--compare takes the two folders itself: `ganbench report --compare RUN RUN`")
         _compare(*compare, to, formats)
         return
+    if (opened or watch) and "html" not in formats:
+        raise UserError("--open and --watch are about the page: leave --format away, or name html too")
     stores = [Store(folder) for folder in folders] or [latest(Path("results"))]
     if len(stores) > 1 and to is None:
         raise UserError("several folders make one report: say where with --to FOLDER")
     out = to or stores[0].root
     if (out / "run.json").exists() and [out.resolve()] != [store.root.resolve() for store in stores]:
         raise UserError(f"{out} holds the results of a run, with a report of its own; choose another folder with --to")
+    if watch:
+        from ganbench.report.watch import watched
+
+        watched(stores, out, x=x, every=every, opened=opened, say=click.echo)
+        opened = False
     # All that is read is kept: without this Python looks for garbage among it again and again, a fifth of the time.
     gc.disable()
     tables = merge(stores, out.resolve().name)
@@ -488,6 +504,16 @@ def report(
     if pictures is None and ranked.experiments > reports.MANY:
         many = f"there are {ranked.experiments} variants on a dataset, more than {reports.MANY}"
         click.echo(f"{many}: pictures of each are left out; --pictures all draws them")
+    if opened:
+        _show(out / "report" / "index.html")
+
+
+def _show(page: Path) -> None:
+    """Show a page in the user's browser."""
+    from ganbench.report.watch import show
+
+    if not show(page):
+        click.echo(f"there is no browser here; open {page} in one", err=True)
 
 
 def _compare(before: Path, after: Path, to: Path | None, formats: tuple[str, ...]) -> None:

@@ -241,7 +241,9 @@ class Tables(NamedTuple):
     hash: what it was trained by), ``unavailable`` (dict metric -> reason), ``speed`` (dict: what was counted of it, as
     docs/report.md says; empty in older records), ``components`` (dict: ``variant``, ``dataset``, and by name
     ``metrics`` and ``extractors``, each ``{"id", "version", "distribution", "distribution_version"}``; less in older
-    records), ``directory`` (Path).
+    records), ``environment`` (dict: where it was trained, by which versions; not checked, so that anything may be in
+    it), ``classes`` (dict: shares of the classes among its ``samples`` and in ``train``; empty where there are none),
+    ``directory`` (Path).
 
     `scores`: ``key, variant, dataset, seed, point, generator_updates, images, epochs, seconds, metric, value``, where
     `point` is ``curve`` (each evaluation during training), ``best`` (the chosen snapshot, scored again on fresh

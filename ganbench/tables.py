@@ -51,6 +51,8 @@ _CELLS = [
     "unavailable",
     "speed",
     "components",
+    "environment",
+    "classes",
     "directory",
 ]
 _SCORES = [
@@ -310,6 +312,8 @@ def _cell(
         "unavailable": once(manifest.get("unavailable", {})),
         "speed": manifest.get("speed") or {},
         "components": once(_components(task, manifest, outline, run)),
+        "environment": once(manifest.get("environment") or {}),
+        "classes": manifest.get("classes") or {},
         "directory": unit.directory,
     }
     finals = [(_POINTS.index(point), manifest[point]) for point in ("best", "last") if manifest.get(point)]

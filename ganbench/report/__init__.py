@@ -1,4 +1,4 @@
-"""Reports: leaderboards, plots and sample sheets, all derived from the records and nothing else.
+"""Reports: leaderboards, plots, sample sheets and a page, all derived from the records and nothing else.
 
 `write` makes all files of a report in one folder, `terminal` prints the leaderboards, `leaderboards` is the table
 behind both.
@@ -6,8 +6,6 @@ behind both.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -22,7 +20,19 @@ from ganbench.report.statistics import Interval, interval
 from ganbench.report.terminal import terminal
 from ganbench.store import write_atomically
 
-__all__ = ["AXES", "FORMATS", "MANY", "Interval", "Pictures", "Ranked", "interval", "leaderboards", "terminal", "write"]
+__all__ = [
+    "AXES",
+    "FORMATS",
+    "MANY",
+    "Interval",
+    "Pictures",
+    "Ranked",
+    "interval",
+    "leaderboards",
+    "terminal",
+    "write",
+    "write_page",
+]
 
 
 #: Of more experiments (variants on a dataset) than this a report leaves out the pictures of single ones.
@@ -30,8 +40,6 @@ MANY = 50
 Pictures = Literal["all", "datasets", "none"]
 #: What a report can be written as: a page, Markdown, tables for LaTeX, tables of data (CSV and Parquet).
 FORMATS = ("html", "md", "latex", "csv")
-#: Where the page is made; a report does without where there is no such module.
-_PAGE = "ganbench.report.page"
 
 
 def write(
@@ -68,25 +76,56 @@ def write(
         if drawn is draw and len(ranked.tables.cells) > LARGE:
             # While the tables are written.
             drawn = aside(draw, "it drew the pictures: --pictures none leaves them out")
-        contents = _tables(ranked, formats)
+        compared = roadmap.matched(ranked.tables)
+        contents = _tables(ranked, compared, formats)
         for name in _optional(formats) - contents.keys():
             (folder / name).unlink(missing_ok=True)
         for name, content in contents.items():
             write_atomically(folder / name, content)
-        written = [folder / name for name in contents]
-        if "html" in formats and importlib.util.find_spec(_PAGE):
-            written += importlib.import_module(_PAGE).write(ranked, folder)
-        return [*written, *drawn()]
+        pages = [_page(ranked, compared, folder, pictures=pictures, x=x)] if "html" in formats else []
+        return [*pages, *(folder / name for name in contents), *drawn()]
     except OSError as error:
-        raise UserError(
-            f"the report cannot be written below {folder} ({error.strerror}); write it elsewhere with --to FOLDER"
-        ) from error
+        raise _unwritable(folder, error) from error
 
 
-def _tables(ranked: Ranked, formats: Sequence[str]) -> dict[str, bytes]:
+def write_page(tables: Tables | Ranked, folder: Path, *, x: str | None = None, live: float = 0) -> Path:
+    """Write ``report/index.html`` alone and return its path: for a run that goes on, quickly.
+
+    With `live` the page loads itself again every so many seconds. Raises `UserError` where it cannot be written.
+    """
+    ranked = Ranked.of(tables)
+    try:
+        return _page(ranked, roadmap.matched(ranked.tables), folder, pictures=True, x=x, live=live)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _page(
+    ranked: Ranked,
+    compared: roadmap.Matched,
+    folder: Path,
+    *,
+    pictures: Pictures | bool,
+    x: str | None,
+    live: float = 0,
+) -> Path:
+    from ganbench.report import page  # here, since the leaderboard on the terminal does not need it
+
+    few = ranked.experiments <= MANY if pictures is True else pictures == "all"
+    sheets: Literal["all", "best", "none"] = "none" if pictures == "none" else "all" if few else "best"
+    return page.write(ranked, compared, folder / "report", x=x, sheets=sheets, live=live)
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"the report cannot be written below {folder} ({error.strerror}); write it elsewhere with --to FOLDER"
+    )
+
+
+def _tables(ranked: Ranked, compared: roadmap.Matched, formats: Sequence[str]) -> dict[str, bytes]:
     """Name -> content of the files that are no pictures."""
     contents: dict[str, bytes] = {}
-    matched = roadmap.files(ranked.tables) if {"md", "csv"} & set(formats) else {}
+    matched = compared.files
     if "csv" in formats:
         contents["leaderboard.csv"] = files.csv(ranked).encode()
         contents["results.parquet"] = files.parquet(ranked)

@@ -20,6 +20,8 @@ from ganbench.report.words import MISSING, for_csv, for_markdown
 #: So many rows of the long table are made at a time, and are a row group of the file: all at once take gigabytes.
 _ROWS = 2**17
 _MADE = ("id", "version", "distribution", "distribution_version")
+#: What `results.parquet` leaves out of the cells.
+_UNTIDY = ("config", "settings", "speed", "environment", "classes", "components")
 _TEXTS = ("dataset", "variant", "configuration", "params", "statuses", "reason")
 
 
@@ -82,7 +84,7 @@ def parquet(tables: Tables | Ranked) -> bytes:
     """Every score in long form beside the facts of its cell; a cell without scores keeps one row, without a metric."""
     cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
     made = list(cells["components"])
-    cells = cells.drop(columns=["config", "settings", "speed", "generator_updates", "images", "epochs", "components"])
+    cells = cells.drop(columns=[*_UNTIDY, "generator_updates", "images", "epochs"], errors="ignore")
     cells = cells.rename(columns={"seconds": "cell_seconds"})
     for column in ("params", "symbols", "labels", "overrides", "budget", "evaluate", "code", "unavailable"):
         texts = dict[int, str]()  # of the same values, which cells share

@@ -8,9 +8,10 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from ganbench.report.colours import Colour
 from ganbench.report.leaderboard import Ranked, ranking
 from ganbench.report.ranks import profiles, ranks
-from ganbench.report.style import DASHES, Colour, drawing, logarithmic, titled
+from ganbench.report.style import DASHES, drawing, logarithmic, titled
 from ganbench.report.verdicts import p_text
 from ganbench.report.words import clean, short
 

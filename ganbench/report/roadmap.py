@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -24,18 +24,35 @@ _VARIANTS = (VARIANT, BEST)
 Row = Mapping[Any, Any]
 
 
-def files(tables: Tables) -> dict[str, str]:
-    """Name -> content of the files about matched comparisons; none where there is nothing to compare."""
+class Matched(NamedTuple):
+    """All matched comparisons, and what they say: the roadmap as Markdown, empty where there is nothing to compare."""
+
+    comparisons: list[Comparison]
+    roadmap: str
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Name -> content; none where there is nothing to compare."""
+        return dict(zip(FILES, (csv(self.comparisons), self.roadmap), strict=True)) if self.comparisons else {}
+
+
+def matched(tables: Tables) -> Matched:
+    """Compare whatever the plan of `tables` has in pairs."""
     tables = ordered(tables)
     boards = leaderboards(tables)
     cells = groups(tables)
     found = comparisons(tables, boards, cells)
-    return dict(zip(FILES, (csv(found), _markdown(tables, found, boards, cells)), strict=True)) if found else {}
+    return Matched(found, _markdown(tables, found, boards, cells) if found else "")
+
+
+def files(tables: Tables) -> dict[str, str]:
+    """Name -> content of the files about matched comparisons; none where there is nothing to compare."""
+    return matched(tables).files
 
 
 def roadmap(tables: Tables) -> str:
     """The roadmap as Markdown; empty where there is nothing to compare."""
-    return files(tables).get("roadmap.md", "")
+    return matched(tables).roadmap
 
 
 def _markdown(tables: Tables, found: list[Comparison], boards: pd.DataFrame, cells: list[Group]) -> str:

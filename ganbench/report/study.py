@@ -12,9 +12,9 @@ import pandas as pd
 
 from ganbench.contracts import Tables
 from ganbench.report.axes import default_axis
+from ganbench.report.colours import Colour, variant_colours
 from ganbench.report.configurations import canonical, differing
 from ganbench.report.leaderboard import Ranked, Ranking, finished, ranking
-from ganbench.report.style import Colour, variant_colours
 
 #: x (ascending) and the values there.
 Points = tuple[np.ndarray, np.ndarray]
@@ -89,18 +89,7 @@ class Study:
     @cached_property
     def _curves(self) -> dict[tuple[str, str], dict[str, Curve]]:
         """(dataset, configuration) -> metric -> curve."""
-        points = self.scores[self.scores["point"] == "curve"]
-        points = points[["dataset", "configuration", "metric", "seed", self.axis, "value"]]
-        points = points.iloc[np.argsort(points[self.axis].to_numpy(dtype=float), kind="stable")]
-        x, values = points[self.axis].to_numpy(dtype=float), points["value"].to_numpy(dtype=float)
-        groups: Any = points.groupby(["dataset", "configuration", "metric", "seed"]).indices
-        seeds: dict[tuple[str, str, str], list[Points]] = {}
-        for (dataset, name, metric, _), own in groups.items():
-            seeds.setdefault((dataset, name, metric), []).append((x[own], values[own]))
-        found: dict[tuple[str, str], dict[str, Curve]] = {}
-        for (dataset, name, metric), several in seeds.items():
-            found.setdefault((dataset, name), {})[metric] = mean_curve(several)
-        return found
+        return curves(self.scores, self.axis)
 
     @cached_property
     def _board(self) -> pd.DataFrame:
@@ -142,6 +131,22 @@ class Study:
         rows = references[(references["dataset"] == dataset) & (references["metric"] == metric)]
         values = rows["value"].dropna()
         return float(values.iloc[0]) if len(values) else None
+
+
+def curves(scores: pd.DataFrame, axis: str) -> dict[tuple[str, str], dict[str, Curve]]:
+    """(dataset, configuration) -> metric -> curve along `axis`, of the rows of `Study.scores`."""
+    points = scores[scores["point"] == "curve"]
+    points = points[["dataset", "configuration", "metric", "seed", axis, "value"]]
+    points = points.iloc[np.argsort(points[axis].to_numpy(dtype=float), kind="stable")]
+    x, values = points[axis].to_numpy(dtype=float), points["value"].to_numpy(dtype=float)
+    groups: Any = points.groupby(["dataset", "configuration", "metric", "seed"]).indices
+    seeds: dict[tuple[str, str, str], list[Points]] = {}
+    for (dataset, name, metric, _), own in groups.items():
+        seeds.setdefault((dataset, name, metric), []).append((x[own], values[own]))
+    found: dict[tuple[str, str], dict[str, Curve]] = {}
+    for (dataset, name, metric), several in seeds.items():
+        found.setdefault((dataset, name), {})[metric] = mean_curve(several)
+    return found
 
 
 def mean_curve(series: Sequence[Points]) -> Curve:

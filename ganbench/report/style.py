@@ -16,15 +16,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from ganbench.report.colours import Colour
 from ganbench.report.words import folded
 
 DPI = 144
-Colour = tuple[float, float, float]
 GREY = "#6b6b6b"
 DASHES: tuple[Any, ...] = ("", (6, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5), (10, 2))
 MARKERS = ("o", "s", "^", "D", "v")
-#: The colour-blind palette from its most to its least distinct colours (its brown and pink resemble its orange).
-_ORDER = (0, 1, 2, 4, 9, 3, 8, 7, 5, 6)
 _RC = {
     **sns.axes_style("whitegrid"),
     "axes.edgecolor": "#b0b0b0",
@@ -56,16 +54,6 @@ def drawing() -> Iterator[None]:
     """The house style inside the block, the caller's settings untouched outside."""
     with matplotlib.rc_context(_RC):
         yield
-
-
-def variant_colours(variants: Sequence[str]) -> dict[str, Colour]:
-    """A colour per variant, by name, so that it is the same in every plot of a run."""
-    names = sorted(set(variants))
-    if len(names) > len(_ORDER):
-        # The colour-blind palette has ten; beyond them evenly spaced hues are the lesser evil to repeating one.
-        return dict(zip(names, sns.color_palette("husl", len(names)), strict=True))
-    palette = sns.color_palette("colorblind")
-    return {name: palette[_ORDER[position]] for position, name in enumerate(names)}
 
 
 def looks(variant_of: Mapping[str, str], colours: Mapping[str, Colour]) -> dict[str, Look]:

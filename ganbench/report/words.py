@@ -47,9 +47,9 @@ def seconds(value: float) -> str:
 
 
 def listed(items: Sequence[object]) -> str:
-    """``1``, ``1 and 2``, ``1, 2 and 3``."""
+    """``1``, ``1 and 2``, ``1, 2 and 3``; nothing of nothing."""
     texts = [str(item) for item in items]
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+    return "".join(texts) if len(texts) < 2 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
 def short(text: object, length: int = 32) -> str:
