@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import gc
 import importlib
 import json
 import multiprocessing.util
@@ -25,6 +26,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
+#: What a run imports, but for plugins: which of these are imported is the command's to find out.
+MODULES = (
+    *("ganbench.preload", "ganbench.run", "ganbench.report", "ganbench.checkpoints", "ganbench.probe"),
+    *("ganbench.tables", "PIL.Image", "pandas", "pyarrow.parquet", "rich.console", "scipy.linalg", "scipy.stats"),
+)
 _LONGEST = 2**17  # bytes of a request: arguments and environment
 
 
@@ -111,8 +117,9 @@ def _parent(pid: int) -> socket.socket:
 
 def serve(descriptor: int) -> None:
     """Fork a command for every request, until nobody is left to ask. Returns in the end, or exits as a command does."""
-    import ganbench.preload  # noqa: F401
-
+    for module in MODULES:
+        importlib.import_module(module)
+    gc.freeze()  # no fork copies the pages of what was imported to look for garbage there
     requests = socket.socket(fileno=descriptor)
     path = [entry for entry in sys.path[2:] if entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for pytest
