@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from environments import Environment, install_ganbench
+from forked import Command
 
 # One thread, so that results do not depend on the machine's number of cores; set before torch starts its own.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -95,5 +95,9 @@ def install(site: Path, name: str, source: str) -> dict[str, str]:
 
 def ganbench(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own."""
-    command = [sys.executable, "-m", "ganbench.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    command = Command(arguments, environment)
+    try:
+        stdout, stderr = command.communicate(120)
+    finally:
+        command.kill()
+    return subprocess.CompletedProcess(["ganbench", *map(str, arguments)], command.wait(), stdout, stderr)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import MINI, ganbench, install
+from forked import Command
 
 from ganbench.store import Store, Unit
 
@@ -147,9 +148,8 @@ def cells(results: Path) -> dict[str, Unit]:
     return {unit.task["variant"]: unit for unit in Store(results / "mini").cells()}
 
 
-def started(environment: dict[str, str], *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "ganbench.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+def started(environment: dict[str, str], *arguments: object) -> Command:
+    return Command(arguments, environment)
 
 
 def until(what: Callable[[], object], seconds: float = 90) -> None:
@@ -387,7 +387,7 @@ def test_a_worker_that_is_lost_is_tried_again_as_often_as_the_file_says(faulty, 
 
 def test_a_worker_that_gives_no_sign_of_life_is_taken_for_lost(faulty, toml, results, tmp_path) -> None:
     (tmp_path / "site" / "sitecustomize.py").write_text(
-        "import ganbench.executors as e\ne._PING, e._SILENCE = 0.2, 1.0\n"
+        "import ganbench.executors as e\ne._PING, e._SILENCE = 0.2, 3.0\n"
     )
     process = started(faulty, "run", toml(SLOW, ("seeds = 3", "seeds = 1")), "--results", results)
     until(evaluated(results, 1))
