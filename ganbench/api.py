@@ -22,6 +22,7 @@ from ganbench.contracts import (
 )
 from ganbench.errors import DatasetError, Diverged, GanbenchError, Unavailable, UserError
 from ganbench.game import Batch, Game, Latent, Optimizer, Player
+from ganbench.hookspecs import Register
 from ganbench.params import Params, param
 
 API_VERSION = "1.0"
@@ -45,6 +46,7 @@ __all__ = [
     "Optimizer",
     "Params",
     "Player",
+    "Register",
     "Reporter",
     "Split",
     "Tables",

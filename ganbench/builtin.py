@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ganbench.api import hookimpl
-from ganbench.hookspecs import Register
+from ganbench.api import Register, hookimpl
 
 if TYPE_CHECKING:
     import click

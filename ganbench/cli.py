@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from ganbench import __version__
-from ganbench.errors import GanbenchError, on_one_line
-from ganbench.plugins import KINDS, installed
+from ganbench.errors import GanbenchError, UserError, on_one_line
+from ganbench.plugins import KINDS, VARIABLE, Plugin, in_use, installed, let_go, use
+from ganbench.plugins import name as plugin_called
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,18 +35,78 @@ class _Group(click.Group):
         return super().get_command(context, name) or self._extra().get(name)
 
     def _extra(self) -> dict[str, click.Command]:
-        return {command.name: command for plugin in installed().plugins for command in plugin.commands if command.name}
+        return {str(command.name): command for plugin in installed().plugins for command in plugin.commands}
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except GanbenchError as error:  # of --help and completion, which list the commands of plugins
+            click.echo(_said(error), err=True)
+            sys.exit(2)
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except GanbenchError as error:
-            click.echo(f"error: {on_one_line(str(error))}", err=True)
+            click.echo(_said(error), err=True)
             context.exit(2)
+
+
+def _said(error: GanbenchError) -> str:
+    return f"error: {on_one_line(str(error))}"
+
+
+def _restrict(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    """``-p`` is `VARIABLE` for this command, so that its workers follow."""
+    if not names:
+        return
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = ",".join([*filter(None, [before]), *names])
+
+    def restore() -> None:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
+
+    context.call_on_close(restore)
+
+
+def _named(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> None:
+    """``--plugin``: from now on these are among the `installed` plugins, until the command has ended."""
+    if context.resilient_parsing or not texts:
+        return
+    named = []
+    for text in texts:
+        try:
+            named.append(plugin_called(text, Path()))
+            use(named)
+        except UserError as error:
+            raise UserError(f"--plugin {text}: {error}") from None
+
+
+#: For every command that names components; others need no plugin that is not installed.
+PLUGIN = click.option(
+    "--plugin",
+    metavar="FILE|NAME",
+    multiple=True,
+    expose_value=False,
+    callback=_named,
+    help="A plugin of one file (./my_gan.py), or an optional one by its name (repeatable).",
+)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ganbench")
+@click.option(
+    "-p",
+    "restricted",
+    metavar="no:NAME",
+    multiple=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_restrict,
+    help="Leave an installed plugin out, or with NAME load only these; like GANBENCH_PLUGINS=no:a,no:b (repeatable).",
+)
 def main() -> None:
     """Benchmark generative adversarial networks: train grids of them, score them, rank them.
 
@@ -53,6 +115,7 @@ def main() -> None:
     ganbench report results/quickstart leaderboards, plots and sample sheets
     ganbench list variants             what there is to compare
     """
+    click.get_current_context().call_on_close(let_go)  # what this command is given is not for the next one
 
 
 _FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
@@ -81,6 +144,7 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @_FILES
 @_RESULTS
 @_ONLY
+@PLUGIN
 @click.option("--jobs", type=click.IntRange(1), help="Cells to train at once (default: one per core or GPU).")
 @click.option("--device", help="cpu, cuda or cuda:N instead of the file's.")
 @click.option("--executor", default="process", show_default=True, help="Where cells run; inline is for debugging.")
@@ -118,6 +182,9 @@ def run(
     options = Options(only, jobs, device, executor, fail_fast, retried, stale, pdb)
     console = _console()
     loaded = _load_all(files)  # a mistake in the last file shows before the first one is run
+    for plugin in installed().plugins:
+        if plugin.state in ("broken", "incompatible"):
+            click.echo(on_one_line(f"{plugin} is {plugin.state} and left out: {plugin.reason}"), err=True)
     failed = False
     for plan, source in loaded:
         if len(loaded) > 1:
@@ -141,7 +208,7 @@ def _run(plan: Plan, source: Source, store: Store, options: Options, console: Co
     from ganbench.view import RunView
 
     with RunView(console) as view:
-        outcome = run_plan(plan, source.text, store, options, view, installed())
+        outcome = run_plan(plan, source.text, store, options, view, plan.plugins)
     ranked = report.Ranked(store.tables())
     report.write(ranked, store.root, pictures=False)
     report.terminal(ranked, console)
@@ -162,6 +229,7 @@ def _counts(outcome: Outcome) -> str:
 @_FILES
 @_RESULTS
 @_ONLY
+@PLUGIN
 @click.option("--cells", "every", is_flag=True, help="A line for every cell, however many there are.")
 def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...], every: bool) -> None:
     """Show the cells of benchmark FILEs: which are done, new or skipped, and why. Trains and writes nothing.
@@ -193,6 +261,7 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...], every: bool) -> t
     from ganbench.run import fingerprints, looked_at, selected, state
     from ganbench.slots import expected
 
+    use(resolved.plugins.named)
     device, slots = expected(resolved, store)
     estimates = Estimates(device, machine(max(1, cores() // slots)) if device == "cpu" else "")
     every_cell = resolved.cells(fingerprints(resolved))
@@ -200,7 +269,7 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...], every: bool) -> t
     counts: dict[str, int] = {}
     entries = []
     todo: list[Cell] = []
-    for cell, manifest, what in looked_at(cells, store, installed()):
+    for cell, manifest, what in looked_at(cells, store, resolved.plugins):
         status = state(cell, manifest)
         if status == "done":
             estimates.add_cell(cell, manifest)
@@ -232,6 +301,7 @@ def _plan(resolved: Plan, store: Store, only: tuple[str, ...], every: bool) -> t
 
 @main.command("list")
 @click.argument("kind", type=click.Choice(list(KINDS)))
+@PLUGIN
 def list_(kind: str) -> None:
     """List what the installed plugins provide of one KIND, a line each.
 
@@ -255,6 +325,7 @@ def list_(kind: str) -> None:
 
 @main.command()
 @click.argument("name")
+@PLUGIN
 def show(name: str) -> None:
     """Show one variant, dataset, metric or other component: what it is, its paper, its parameters.
 
@@ -269,7 +340,7 @@ def show(name: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ganbench.errors import UserError, did_you_mean
+    from ganbench.errors import did_you_mean
 
     matches = [c for c in installed().components if name.partition(":")[0] in (c.name, c.id)]
     if not matches:
@@ -299,24 +370,39 @@ def show(name: str) -> None:
 
 
 @main.command()
+@PLUGIN
 def plugins() -> None:
-    """List the installed plugins: version, what each provides, ok or broken and why.
+    """List the installed plugins: version, what each provides, whether it works, and if not why.
+
+    ok, broken (it did something wrong), incompatible (its package is for another ganbench), left out (-p), optional
+    (loaded where a benchmark file or --plugin names it).
 
     \b
-    Example:
+    Examples:
       ganbench plugins
+      ganbench plugins --plugin ./my_gan.py
     """
     from rich.markup import escape
     from rich.table import Table
 
     table = Table("plugin", "distribution", "provides", "state", box=None, header_style="bold")
     for plugin in installed().plugins:
-        counts = {kind: sum(c.kind == kind for c in plugin.components) for kind in KINDS}
-        counts["commands"] = len(plugin.commands)
-        provides = ", ".join(f"{n} {kind if n > 1 else kind[:-1]}" for kind, n in counts.items() if n)
-        state = f"[red]broken[/red]: {escape(plugin.error)}" if plugin.error else "ok"
-        table.add_row(plugin.name, f"{plugin.distribution} {plugin.version}", provides or "nothing", state)
+        colour = {"ok": "green", "broken": "red", "incompatible": "red"}.get(plugin.state, "yellow")
+        reason = f": {escape(plugin.reason)}" if plugin.reason else ""
+        state = f"[{colour}]{plugin.state}[/{colour}]{reason}"
+        table.add_row(escape(plugin.name), escape(plugin.source), escape(_provides(plugin)), state)
     _console().print(table)
+
+
+def _provides(plugin: Plugin) -> str:
+    """``5 variants``, ``1 command (check)``, ``observer (cell_progress, run_finished)``."""
+    counts = {kind: sum(c.kind == kind for c in plugin.components) for kind in KINDS}
+    parts = [f"{n} {kind if n > 1 else kind[:-1]}" for kind, n in counts.items() if n]
+    if commands := [str(command.name) for command in plugin.commands]:
+        parts.append(f"{len(commands)} command{'s' * (len(commands) > 1)} ({', '.join(commands)})")
+    if observed := [hook for hook in plugin.hooks if not hook.startswith("register_")]:
+        parts.append(f"observer ({', '.join(observed)})")
+    return ", ".join(parts) or "nothing"
 
 
 @main.command()
@@ -381,7 +467,6 @@ def report(
       ganbench report --compare results/before results/after
     """
     from ganbench import report as reports
-    from ganbench.errors import UserError
     from ganbench.merged import merge
     from ganbench.store import Store, latest
 
@@ -460,8 +545,6 @@ def doctor(folder: Path | None, repair: bool) -> None:
       ganbench doctor results/quickstart
       ganbench doctor results/quickstart --repair
     """
-    from ganbench.errors import UserError
-
     if folder:
         sys.exit(_check_records(folder, repair))
     if repair:
@@ -585,17 +668,27 @@ def data_show(name: str, out: Path | None) -> None:
 
 def _load_all(files: Sequence[Path]) -> list[tuple[Plan, Source]]:
     """Read, validate and resolve benchmark files, each with a results folder of its own."""
+    from ganbench import requirements
     from ganbench.config import read
-    from ganbench.errors import UserError
     from ganbench.plan import resolve
 
+    given = list(in_use())
     loaded: dict[str, tuple[Plan, Source]] = {}
     for file in files:
         benchmark, source = read(file)
         if benchmark.name in loaded:
             other = loaded[benchmark.name][1].path
             raise UserError(f"{file} and {other} have the same name {benchmark.name!r}, so the same results folder")
-        loaded[benchmark.name] = (resolve(benchmark, source, installed()), source)
+        requirements.check(benchmark.requires, source)
+        named = [*given]
+        plugins = use(named)
+        for text in benchmark.plugins:
+            try:
+                named.append(plugin_called(text, file.parent))
+                plugins = use(named)
+            except UserError as error:
+                raise source.error(f"plugin {text!r}: {error}", ("plugins",), text) from None
+        loaded[benchmark.name] = (resolve(benchmark, source, plugins), source)
     return list(loaded.values())
 
 

@@ -31,7 +31,7 @@ def fingerprint(component: Component, plugins: Plugins) -> dict[str, str]:
     package, or from its own distribution's other packages and modules. They are called by their module
     (``my_gan/networks.py``), so that the names are the same wherever a plugin is installed, and from a wheel as from
     an editable install. A compiled module counts by its bytes; of a module that should be there and is not, the value
-    says so.
+    says so. A plugin of a single file is that file, by the name and the hash that it will have as a module.
 
     Imports inside functions count, for variants import their networks there. Those under ``TYPE_CHECKING`` do not: no
     number can depend on them. The ``__init__.py`` of a package counts where a name is imported from it, and not merely
@@ -41,10 +41,13 @@ def fingerprint(component: Component, plugins: Plugins) -> dict[str, str]:
     ganbench itself is left out: the protocol number in every key stands for it, and a release that keeps that number
     keeps all records. Answers are kept for the life of the process. Raises nothing.
     """
-    plugin = next((plugin for plugin in plugins.plugins if plugin.name == component.plugin), None)
+    plugin = plugins.plugin_of(component)
+    module = component.target.partition(":")[0]
+    if plugin and plugin.file and plugin.file.module == module:  # all of it, as it was loaded
+        return {plugin.file.path.name: _hash(plugin.file.content.replace(b"\r\n", b"\n"))}
     owner = plugin.distribution if plugin else "?"
     versions = {owner: plugin.version} if plugin and owner not in (_OURS, "?") else {}
-    return {**versions, **_files(component.target.partition(":")[0], owner)}
+    return {**versions, **_files(module, owner)}
 
 
 def changed(then: Mapping[str, str], now: Mapping[str, str]) -> str:

@@ -110,9 +110,12 @@ class Benchmark(_Model):
 
     `train_on` and `reference` say which images the GANs learn from and which the distances compare with. `extractors`
     puts another extractor in the place of the one that metrics ask for: ``{ classifier = "hoeckler-mnist" }``.
+    `requires` are bounds on the versions of distributions (PEP 508), `plugins` files and optional plugins to load.
     """
 
     name: str
+    requires: list[str] = []
+    plugins: list[str] = []
     seeds: int | list[int] = 1
     budget: Budget
     metrics: list[str] = Field(["cs", "fcd"], min_length=1)
@@ -316,6 +319,8 @@ _WANTED = {
 _EXAMPLES = {
     "name": 'name = "mine"',
     "budget": "budget = { epochs = 10 }",
+    "requires": 'requires = ["ganbench>=0.1"]',
+    "plugins": 'plugins = ["./my_gan.py"]',
     "grid": "a [[grid]] with variants and datasets",
     "grid.variants": 'variants = ["dcgan", "wgan-gp"]',
     "grid.datasets": 'datasets = ["mnist"]',

@@ -233,17 +233,21 @@ class Tables(NamedTuple):
     hash: what it was trained by), ``unavailable`` (dict metric -> reason), ``speed`` (dict: what was counted of it, as
     docs/report.md says; empty in older records), ``environment`` (dict: where it was trained, by which versions;
     not checked, so that anything may be in it), ``classes`` (dict: shares of the classes among its ``samples`` and in
-    ``train``; empty where there are none), ``directory`` (Path).
+    ``train``; empty where there are none), ``components`` (dict: ``variant``, ``dataset``, and by name ``metrics`` and
+    ``extractors``, each ``{"id", "version", "distribution", "distribution_version"}``; less in older records),
+    ``directory`` (Path).
 
     `scores`: ``key, variant, dataset, seed, point, generator_updates, images, epochs, seconds, metric, value``, where
     `point` is ``curve`` (each evaluation during training), ``best`` (the chosen snapshot, scored again on fresh
     samples) or ``last`` (the final evaluation); `seconds` counts training only.
 
     `references`: ``dataset, metric, value, samples, note``: real rows, the test split scored as if it were generated;
-    ``value`` is NaN and ``note`` says why where there is none.
+    ``value`` is NaN and ``note`` says why where there is none; ``metric_id, metric_version, metric_distribution,
+    metric_distribution_version``.
 
     `datasets`: ``dataset, status, reason, shape, classes, train, test, fingerprint``, ``extractors`` (dict
-    name -> info, like ``{"classifier": {"test_accuracy": 0.99, ...}}``), ``directory`` (Path, holds ``real.png``).
+    name -> info, like ``{"classifier": {"test_accuracy": 0.99, ...}}``), ``components`` (like the cells', without a
+    variant), ``directory`` (Path, holds ``real.png``).
     """
 
     run: Mapping[str, Any]

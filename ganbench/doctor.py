@@ -83,9 +83,9 @@ def _processes() -> Iterator[Check]:
 
 def _plugins() -> Iterator[Check]:
     for plugin in installed().plugins:
-        if plugin.error:
-            yield Check(f"plugin {plugin.name}", False, f"{plugin.distribution} {plugin.version}: {plugin.error}")
-    working = [plugin.name for plugin in installed().plugins if not plugin.error]
+        if plugin.state in ("broken", "incompatible"):
+            yield Check(f"plugin {plugin.name}", False, f"{plugin.source} is {plugin.state}: {plugin.reason}")
+    working = [plugin.name for plugin in installed().plugins if plugin.state == "ok"]
     yield Check("plugins", True, ", ".join(working))
 
 

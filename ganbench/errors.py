@@ -24,6 +24,10 @@ class ParamError(UserError):
         self.name = name
 
 
+class PluginError(UserError):
+    """A plugin that a unit of work needs is gone, or not what it was when the run was planned."""
+
+
 class Unavailable(GanbenchError):
     """Something a metric needs cannot be had here (weights, labels); the rest of the run goes on."""
 

@@ -20,6 +20,7 @@ from typing import Any
 from ganbench.contracts import Executor
 from ganbench.environment import cores
 from ganbench.errors import UserError
+from ganbench.plugins import Settled
 from ganbench.store import Unit
 
 _GRACE = 10.0  # seconds between asking a worker to stop and killing it
@@ -161,7 +162,7 @@ def apart(function: Callable[..., Any], *arguments: Any, patience: float) -> Any
     """What a function of a module returns in a process of its own; None where that dies or takes longer (seconds)."""
     processes = context()
     receiver, sender = processes.Pipe(duplex=False)
-    process = processes.Process(target=_apart, args=(sender, function, arguments), daemon=True)
+    process = processes.Process(target=_apart, args=(sender, function, arguments, Settled.here()), daemon=True)
     process.start()
     sender.close()  # this process's end, so that the child's death is the end of the pipe
     try:
@@ -174,8 +175,9 @@ def apart(function: Callable[..., Any], *arguments: Any, patience: float) -> Any
         process.join()
 
 
-def _apart(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _apart(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], plugins: Settled) -> None:
     in_silence()
+    plugins.settle()
     sender.send(function(*arguments))
 
 
@@ -195,7 +197,7 @@ class _Worker:
         self.units = 0
         self.directory = Path()
         self._connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, threads, gpu))
+        self.process = context.Process(target=_serve, args=(theirs, threads, gpu, Settled.here()))
         self.process.start()
         theirs.close()
         self.heard = self._pinged = time.monotonic()
@@ -254,13 +256,14 @@ class _Worker:
         return self.process.pid
 
 
-def _serve(connection: Connection, threads: int, gpu: str) -> None:
+def _serve(connection: Connection, threads: int, gpu: str, plugins: Settled) -> None:
     """A worker process: units come through `connection`, exit codes go back, until the other end is closed.
 
     It leads a session and a group of its own: a terminal's Ctrl-C reaches the main process alone, which asks each
     worker once, and all that a unit starts can be killed with it.
     """
     os.setsid()
+    plugins.settle()
     if gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     faulthandler.enable()  # a segfault leaves a traceback in the unit's log

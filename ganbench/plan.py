@@ -14,7 +14,7 @@ from ganbench.config import Benchmark, Budget, DatasetEntry, Evaluate, Grid, Loc
 from ganbench.contracts import Dataset, DataSpec, Metric, Variant
 from ganbench.errors import DatasetError, ParamError, UserError, did_you_mean, shown
 from ganbench.params import Params, Value
-from ganbench.plugins import Component, Plugins
+from ganbench.plugins import Component, Plugins, recorded
 from ganbench.store import slug
 
 #: Raised whenever the training loop, the evaluation or the key itself changes what the same cell's numbers are.
@@ -150,6 +150,7 @@ class Plan:
     extractors: Mapping[str, Component]
     datasets: Mapping[str, ChosenDataset]
     rows: tuple[Row, ...]
+    plugins: Plugins = field(repr=False)
 
     @property
     def rank(self) -> dict[str, str]:
@@ -225,12 +226,19 @@ class Plan:
             **self._scoring_task(),
             "device": cell.device,
             "cuda_graphs": self.benchmark.cuda_graphs,
+            **self._plugins_task(row.data, row.component),
             "identity": identity,
         }
 
     def reference_task(self, chosen: ChosenDataset, device: str) -> dict[str, Any]:
         """The unit of work that prepares a dataset: its arrays, extractors, references and real rows."""
-        return {"unit": "reference", **self._dataset_task(chosen), **self._scoring_task(), "device": device}
+        return {
+            "unit": "reference",
+            **self._dataset_task(chosen),
+            **self._scoring_task(),
+            "device": device,
+            **self._plugins_task(chosen),
+        }
 
     def _scoring_task(self) -> dict[str, Any]:
         return {
@@ -238,6 +246,11 @@ class Plan:
             "extractors": {asked: component.id for asked, component in self.extractors.items()},
             "reference": self.benchmark.reference,
         }
+
+    def _plugins_task(self, chosen: ChosenDataset, *variant: Component) -> dict[str, Any]:
+        """The files and optional plugins that the unit needs; nothing where it needs none."""
+        needed = recorded(self.plugins, [*variant, chosen.component, *self.metrics.values(), *self.extractors.values()])
+        return {"plugins": needed} if needed else {}
 
     def _dataset_task(self, chosen: ChosenDataset) -> dict[str, Any]:
         return {
@@ -344,7 +357,7 @@ def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
                         again = f"{short} on {data.name} is there twice with the same parameters and another budget"
                         raise source.error(f"{again} or evaluate; they would share a line of the leaderboard", where)
                     rows.append(row)
-    return Plan(benchmark, metrics, classes, ranked, extractors, datasets, tuple(rows))
+    return Plan(benchmark, metrics, classes, ranked, extractors, datasets, tuple(rows), plugins)
 
 
 def _refuse_too_many(benchmark: Benchmark, source: Source) -> None:

@@ -1,144 +1,144 @@
-"""Discovery of plugins through entry points, each loaded in isolation, and the lazy registries they fill."""
+"""The plugins of a process: those found through entry points, those that are named, and the registries they fill."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import re
+import copy
+import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import click
-import pluggy
+from ganbench import __version__, contracts, isolation, requirements, single
+from ganbench.components import KINDS, Component, Plugin
+from ganbench.errors import PluginError, UserError, did_you_mean, shown
 
-from ganbench import __version__, contracts, hookspecs
-from ganbench.errors import UserError, did_you_mean
+__all__ = ["KINDS", "VARIABLE", "Component", "Named", "Plugin", "Plugins", "installed", "name", "use"]
 
-KINDS: dict[str, type] = {
-    "variants": contracts.Variant,
-    "datasets": contracts.Dataset,
-    "extractors": contracts.Extractor,
-    "metrics": contracts.Metric,
-    "executors": contracts.Executor,
-    "reporters": contracts.Reporter,
-}
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+#: The environment variable that restricts which plugins are loaded: ``a,b`` these only, ``no:c`` all but this one.
+VARIABLE = "GANBENCH_PLUGINS"
+_OURS = "ganbench"  # the distribution whose plugins keep their names, whoever else wants them
 
 
 @dataclass(frozen=True)
-class Component:
-    """One registered thing. `id` (``plugin/name``) is its canonical name in records and keys."""
+class Named:
+    """A plugin that a benchmark file or ``--plugin`` names: an optional one, or a file as it was read."""
 
-    kind: str
-    name: str
-    target: str
-    plugin: str
-    summary: str = ""
-
-    @property
-    def id(self) -> str:
-        return f"{self.plugin}/{self.name}"
-
-    def load(self) -> Any:
-        """Import and return the class. Raises `UserError` naming the plugin when that fails."""
-        module, _, attribute = self.target.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), attribute)
-        except Exception as error:
-            raise UserError(
-                f"{self.kind[:-1]} {self.id!r} cannot be loaded from {self.target}: {_blame(error)}"
-            ) from error
-        if not (isinstance(found, type) and issubclass(found, KINDS[self.kind])):
-            base = KINDS[self.kind].__name__
-            raise UserError(f"{self.kind[:-1]} {self.id!r}: {self.target} is not a subclass of ganbench.api.{base}")
-        return found
-
-    def describe(self) -> str:
-        """The summary given at registration, else the first line of the class's docstring."""
-        return self.summary or (inspect.getdoc(self.load()) or "").partition("\n")[0]
-
-
-@dataclass
-class Plugin:
-    """One entry point: what it provides, or why it is broken."""
-
-    name: str
-    distribution: str
-    version: str
-    components: list[Component] = field(default_factory=list)
-    commands: list[click.Command] = field(default_factory=list)
-    error: str = ""
+    text: str
+    file: single.SingleFile | None = None
 
 
 class Plugins:
-    """All installed plugins and the components of the working ones."""
+    """All plugins of an environment, and the components of those that work."""
 
-    def __init__(self, found: list[EntryPoint]) -> None:
-        self.manager = pluggy.PluginManager("ganbench")
-        self.manager.add_hookspecs(hookspecs)
+    def __init__(self, found: Iterable[EntryPoint], optional: Iterable[EntryPoint] = (), choice: str = "") -> None:
+        """`found` are loaded, each alone; `optional` are known by name. `choice` is as in `VARIABLE`.
+
+        Raises `UserError` where `choice` names a plugin that is not there.
+        """
+        entries = [(entry, False) for entry in found] + [(entry, True) for entry in optional]
+        entries.sort(key=lambda entry: (entry[0].name != "core", entry[0].name))
+        self._wanted = _choice(choice, [entry.name for entry, _ in entries])
+        self._optional: dict[str, tuple[Plugin, EntryPoint]] = {}
+        #: What `plus` added, in that order.
+        self.named: tuple[Named, ...] = ()
         self.plugins: list[Plugin] = []
-        for entry_point in sorted(found, key=lambda e: (e.name != "core", e.name)):
-            self.plugins.append(self._load(entry_point))
-        self.components = [component for plugin in self.plugins for component in plugin.components]
-        self._silenced: set[str] = set()
+        self._enter([_Entry(entry, waits, *_distribution(entry)) for entry, waits in entries])
+        self.components = _all(self.plugins)
 
-    def _load(self, entry_point: EntryPoint) -> Plugin:
-        """Import and register one plugin; whatever it does wrong stays with it."""
-        dist = entry_point.dist
-        plugin = Plugin(entry_point.name, dist.name if dist else "?", dist.version if dist else "?")
-        module = None
-        try:
-            if not _NAME.fullmatch(entry_point.name) or self.manager.has_plugin(entry_point.name):
-                raise ValueError(f"the entry point's name {entry_point.name!r} is taken or not lower-case-with-hyphens")
-            module = entry_point.load()
-            self._check_hooks(module)
-            self.manager.register(module, entry_point.name)
-            components, commands = self._collect(module, entry_point.name)
-            plugin.components, plugin.commands = components, commands
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # SystemExit too: a plugin must not be able to end the program
-            if module is not None and self.manager.is_registered(module):
-                self.manager.unregister(module)
-            plugin.error = _blame(error)
+    def _enter(self, entries: Sequence[_Entry]) -> None:
+        """Load what is to be loaded. Of several distributions with one name none gets it, but for our own."""
+        ours = {entry.name for entry in entries if entry.distribution == _OURS}
+        names = Counter(entry.name for entry in entries)
+        for entry in entries:
+            plugin = Plugin(entry.name, entry.distribution, entry.version)
+            self.plugins.append(plugin)
+            others = [f"{e.distribution} {e.version}" for e in entries if e.name == entry.name and e is not entry]
+            bounds = requirements.incompatible(entry.point.dist) if entry.distribution != _OURS else ""
+            if not self._wanted(entry.name):
+                plugin.state, plugin.reason = "left out", f"by -p or {VARIABLE}"
+            elif not isolation.SLUG.fullmatch(entry.name):
+                plugin.state = "broken"
+                plugin.reason = f"the entry point's name {shown(entry.name)} is not lower-case-with-hyphens"
+            elif names[entry.name] > 1 and not (entry.name in ours and entry.distribution == _OURS):
+                plugin.state, rivals = "broken", " and ".join(others)
+                plugin.reason = f"{rivals} has a plugin {entry.name!r} too; uninstall one, or rename its entry point"
+            elif bounds:
+                plugin.state, plugin.reason = "incompatible", bounds
+            elif entry.waits:
+                plugin.state, plugin.reason = "optional", f'loaded by plugins = ["{entry.name}"] or --plugin'
+                self._optional[entry.name] = plugin, entry.point
+            else:
+                isolation.fill(plugin, _bringing(entry.point))
+                self._refuse_commands(plugin)
+
+    def _refuse_commands(self, plugin: Plugin) -> None:
+        """A command that another plugin has already breaks the one that comes later."""
+        for other in self.plugins:
+            taken = {command.name for command in other.commands} & {command.name for command in plugin.commands}
+            if other is not plugin and taken:
+                reason = f"command {taken.pop()!r} is that of {other} already; give it another name"
+                isolation.undo(plugin, reason)
+
+    def plus(self, named: Named) -> Plugins:
+        """These and one more. Raises `UserError` where it cannot be had: unlike those that are merely installed, a
+        plugin that somebody asks for has to work.
+        """
+        known = next((plugin for plugin in self.plugins if plugin.name == named.text and not named.file), None)
+        if known is None and not named.file:
+            names = [plugin.name for plugin in self.plugins]
+            raise UserError(
+                f"unknown plugin {named.text!r}{did_you_mean(named.text, names)}; `ganbench plugins` shows those that "
+                "are installed, and a file is given as ./my_gan.py"
+            )
+        more = copy.copy(self)
+        more.named = (*self.named, named)
+        if known is not None and known.state in ("ok", "left out"):
+            return more
+        if known is not None and known.state == "optional":
+            plugin = self._loaded(known)
+        else:
+            plugin = known or self._of_file(named.file)
+        self._refuse_commands(plugin)
+        if plugin.state != "ok":
+            raise UserError(f"{plugin} is {plugin.state}: {plugin.reason}")
+        more.plugins = [*(other for other in self.plugins if other is not known), plugin]
+        more.components = _all(more.plugins)
+        return more
+
+    def _loaded(self, known: Plugin) -> Plugin:
+        _, point = self._optional[known.name]
+        plugin = Plugin(known.name, known.distribution, known.version)
+        isolation.fill(plugin, _bringing(point))
+        if plugin.state == "ok":
+            self._optional[known.name] = plugin, point
         return plugin
 
-    def _check_hooks(self, module: Any) -> None:
-        known = [name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "ganbench_spec")]
-        for name in dir(module):
-            implementation = getattr(module, name)
-            if hasattr(implementation, "ganbench_impl") and name not in known:
-                line = inspect.unwrap(implementation).__code__.co_firstlineno
-                raise ValueError(f"unknown hook {name!r}{did_you_mean(name, known)} ({module.__file__}:{line})")
+    def _of_file(self, file: single.SingleFile | None) -> Plugin:
+        assert file is not None
+        plugin = Plugin(file.plugin, file.path.name, f"sha256:{file.sha256}", file=file)
+        namesake = next((other for other in self.plugins if other.name == plugin.name), None)
+        if namesake is not None:
+            raise UserError(f"{file.path} would be {plugin}, and there is {namesake} already; rename the file")
+        before = sys.modules.get(file.module)
+        isolation.fill(plugin, lambda: single.load(file))
+        if plugin.state != "ok":
+            single.put_back(file.module, before)
+        return plugin
 
-    def _collect(self, module: Any, plugin: str) -> tuple[list[Component], list[click.Command]]:
-        """Call the registration hooks of `module` alone."""
-        others = [other for other in self.manager.get_plugins() if other is not module]
-        components: dict[tuple[str, str], Component] = {}
-        commands: list[click.Command] = []
+    @property
+    def working(self) -> list[str]:
+        """The names of the plugins that work, single files aside: what a worker's choice is."""
+        return [plugin.name for plugin in self.plugins if plugin.state == "ok" and not plugin.file]
 
-        def registrar(kind: str) -> Callable[..., None]:
-            def register(name: str, target: str, *, summary: str = "") -> None:
-                if not _NAME.fullmatch(name):
-                    raise ValueError(f"{kind[:-1]} name {name!r} is not lower-case letters, digits and hyphens")
-                if not _TARGET.fullmatch(target):
-                    raise ValueError(f"{kind[:-1]} {name!r}: target {target!r} is not 'module:Class'")
-                if (kind, name) in components:
-                    raise ValueError(f"{kind[:-1]} {name!r} is registered twice")
-                components[kind, name] = Component(kind, name, target, plugin, summary)
-
-            return register
-
-        for kind in KINDS:
-            self.manager.subset_hook_caller(f"register_{kind}", others)(register=registrar(kind))
-        self.manager.subset_hook_caller("register_commands", others)(register=commands.append)
-        return list(components.values()), commands
+    def plugin_of(self, component: Component) -> Plugin | None:
+        """The plugin that provides `component`."""
+        namesakes = (plugin for plugin in self.plugins if plugin.name == component.plugin and plugin.state == "ok")
+        return next(namesakes, None)
 
     def name(self, component: Component) -> str:
         """Its short name where only one plugin provides it, else ``plugin/name``."""
@@ -161,10 +161,13 @@ class Plugins:
         if matches:
             both = " and ".join(component.id for component in matches)
             raise UserError(f"{kind[:-1]} {bare!r} is provided by several plugins; write {both} in full")
-        broken = [plugin.name for plugin in self.plugins if plugin.error]
-        hint = f"; broken plugins: {', '.join(broken)} (`ganbench plugins` says why)" if broken else ""
+        hints = ""
+        for state in ("broken", "incompatible", "left out"):
+            if names := [plugin.name for plugin in self.plugins if plugin.state == state]:
+                hints += f"; {state} plugins: {', '.join(names)}"
+        hints += " (`ganbench plugins` says why)" if hints else ""
         suggestion = did_you_mean(bare, self.names(kind))
-        raise UserError(f"unknown {kind[:-1]} {bare!r}{suggestion}; `ganbench list {kind}` shows all{hint}")
+        raise UserError(f"unknown {kind[:-1]} {bare!r}{suggestion}; `ganbench list {kind}` shows all{hints}")
 
     def dataset(self, name: str, values: Mapping[str, Any] | None = None) -> contracts.Dataset:
         """The dataset called `name` (``digits``, ``folder:PATH``) with the parameters in `values`.
@@ -179,32 +182,174 @@ class Plugins:
             raise UserError(f"dataset {bare!r} takes nothing after a colon, not {name!r}")
         return cls(argument, cls.Params.resolve(values or {}, owner=f"dataset {bare!r}"))
 
+    def watchers(self, hook: str) -> list[Plugin]:
+        """The plugins that observe `hook` and have not failed at it."""
+        return [plugin for plugin in self.plugins if hook in plugin.hooks and not plugin.silenced]
+
     def notify(self, hook: str, **facts: Any) -> None:
-        """Tell the observers. One that raises is reported once, silenced, and never disturbs the run."""
-        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
-            if implementation.plugin_name in self._silenced:
-                continue
-            try:
-                implementation.function(*(facts[name] for name in implementation.argnames))
-            except Exception as error:
-                self._silenced.add(implementation.plugin_name)
-                print(f"plugin {implementation.plugin_name!r} failed in {hook}: {_blame(error)}", file=sys.stderr)
+        """Tell all observers of `hook`."""
+        for plugin in self.watchers(hook):
+            self.tell(plugin, hook, **facts)
+
+    def tell(self, plugin: Plugin, hook: str, **facts: Any) -> None:
+        """Tell one observer. One that raises is reported, not called any more, and never disturbs the run.
+
+        Everybody gets a copy, so that nobody can change what others see.
+        """
+        assert plugin.manager is not None
+        try:
+            with isolation.kept_in_bounds():
+                getattr(plugin.manager.hook, hook)(**copy.deepcopy(facts))
+        except KeyboardInterrupt:  # the end of the run
+            raise
+        except BaseException as error:
+            plugin.silenced = True
+            print(f"{plugin} failed in {hook} and is told nothing more: {isolation.blame(error)}", file=sys.stderr)
 
     def version(self, plugin: str) -> str:
-        """Distribution and version of a plugin, for records: ``ganbench 0.1.0``."""
-        found = next((p for p in self.plugins if p.name == plugin), None)
-        return f"{found.distribution} {found.version}" if found else f"ganbench {__version__}"
+        """Distribution and version of a plugin, for people: ``ganbench 0.1.0``."""
+        found = next((p for p in self.plugins if p.name == plugin and p.state == "ok"), None)
+        return found.source if found else f"ganbench {__version__}"
 
 
-def _blame(error: BaseException) -> str:
-    """One line: the exception, and the place of the innermost frame outside importlib and pluggy."""
-    text = f"{type(error).__name__}: {error}".strip().replace("\n", " ")
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
-    outside = [f for f in frames if "pluggy" not in f.filename and f.filename != __file__]
-    return f"{text} ({outside[-1].filename}:{outside[-1].lineno})" if outside else text
+def _all(plugins: Iterable[Plugin]) -> list[Component]:
+    return [component for plugin in plugins for component in plugin.components]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    point: EntryPoint
+    waits: bool
+    distribution: str
+    version: str
+
+    @property
+    def name(self) -> str:
+        return self.point.name
+
+
+def _distribution(entry_point: EntryPoint) -> tuple[str, str]:
+    dist = entry_point.dist
+    return (dist.name, dist.version) if dist else ("?", "?")
+
+
+def _bringing(entry_point: EntryPoint) -> Callable[[], Any]:
+    def bring() -> Any:
+        try:
+            return entry_point.load()
+        except ModuleNotFoundError as error:
+            if error.name and f"{entry_point.module}.".startswith(f"{error.name}."):
+                missing = f"its entry point names the module {entry_point.module!r}, and there is no {error.name!r}"
+                raise isolation.Wrong(f"{missing}; is the package whole?") from error
+            raise
+
+    return bring
+
+
+def _choice(text: str, known: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a plugin of a name is to be loaded. Raises `UserError` for a name that there is not."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    out = {part.removeprefix("no:") for part in parts if part.startswith("no:")}
+    only = {part for part in parts if not part.startswith("no:")}
+    for name in sorted(out | only):
+        if name not in known:
+            there = ", ".join(dict.fromkeys(known))
+            raise UserError(
+                f"-p or {VARIABLE}: unknown plugin {name!r}{did_you_mean(name, known)} (there are: {there})"
+            )
+    if "core" in out:
+        raise UserError(f"-p or {VARIABLE}: the plugin 'core' is ganbench itself and cannot be left out")
+    return lambda name: name == "core" or (name not in out and (not only or name in only))
+
+
+def name(text: str, folder: Path) -> Named:
+    """What a benchmark file in `folder`, or the command line, means by `text`. Raises `UserError`."""
+    if not single.is_file(text):
+        return Named(text)
+    path = Path(os.path.abspath(folder / Path(text).expanduser()))
+    return Named(str(path), single.read(path))
+
+
+_named: tuple[Named, ...] = ()  # what this process uses beside what is installed
+
+
+def installed() -> Plugins:
+    """The plugins of this process: those of the environment, loaded once, and those that `use` was given last."""
+    return _with(os.environ.get(VARIABLE, ""), _named)
+
+
+def use(named: Sequence[Named]) -> Plugins:
+    """Load these too, in place of those given before; from now on they are among `installed`. Raises `UserError`."""
+    global _named
+    chosen = tuple(dict.fromkeys(named))
+    found = _with(os.environ.get(VARIABLE, ""), chosen)
+    _named = chosen
+    return found
+
+
+def let_go() -> None:
+    """Use no more than what is installed."""
+    global _named
+    _named = ()
+
+
+def in_use() -> tuple[Named, ...]:
+    """What `use` was given last."""
+    return _named
+
+
+def use_recorded(records: Iterable[Mapping[str, str]]) -> Plugins:
+    """The same with what a unit of work says of its plugins (`recorded`).
+
+    Raises `PluginError` where a file is not there any more, or not what it was.
+    """
+    named = []
+    for record in records:
+        if "file" not in record:
+            named.append(Named(record["name"]))
+            continue
+        path = Path(record["file"])
+        try:
+            file = single.read(path)
+        except UserError as error:
+            raise PluginError(f"a plugin of this benchmark is gone since the run was planned: {error}") from None
+        if file.sha256 != record["sha256"]:
+            raise PluginError(f"{path} has changed since the run was planned; `ganbench run` again plans anew")
+        named.append(Named(str(path), file))
+    return use(named)
+
+
+def recorded(plugins: Plugins, components: Iterable[Component]) -> list[dict[str, str]]:
+    """What a worker must load beside what is installed to have `components`: for the task, and no part of its key."""
+    found = {plugin.name: plugin for component in components if (plugin := plugins.plugin_of(component))}
+    records = []
+    for _, plugin in sorted(found.items()):
+        if plugin.file:
+            records.append({"file": str(plugin.file.path), "sha256": plugin.file.sha256})
+        elif plugin.name in plugins._optional:
+            records.append({"name": plugin.name})
+    return records
 
 
 @cache
-def installed() -> Plugins:
-    """The plugins of this environment, loaded once."""
-    return Plugins(list(entry_points(group="ganbench")))
+def _with(choice: str, named: tuple[Named, ...]) -> Plugins:
+    if named:
+        return _with(choice, named[:-1]).plus(named[-1])
+    return Plugins(entry_points(group="ganbench"), entry_points(group="ganbench.optional"), choice)
+
+
+class Settled(NamedTuple):
+    """The plugins of this process for one that it starts: what works here is loaded there, and nothing else."""
+
+    choice: str
+    named: tuple[Named, ...]
+
+    @classmethod
+    def here(cls) -> Settled:
+        return cls(",".join(installed().working), _named)
+
+    def settle(self) -> None:
+        """In the other process, before it asks for any plugin."""
+        global _named
+        os.environ[VARIABLE] = self.choice
+        _named = self.named

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from ganbench.contracts import DataSpec
 from ganbench.errors import GanbenchError
 from ganbench.executors import context, in_silence
-from ganbench.plugins import installed
+from ganbench.plugins import Settled, installed
 
 _IMAGES = 1000  # made up, for batches to be drawn from
 _ROUNDS = 6  # at least so many are played before the clock starts: turns are recorded after three
@@ -75,7 +75,7 @@ def rate(play: Play, processes: int, threads: int, *, seconds: float = 3.0, pati
         for _ in range(processes):
             mine, theirs = forking.Pipe()
             ours.append(mine)
-            process = forking.Process(target=_play, args=(theirs, play, threads, seconds), daemon=True)
+            process = forking.Process(target=_play, args=(theirs, play, threads, seconds, Settled.here()), daemon=True)
             process.start()
             started.append(process)
             theirs.close()
@@ -98,10 +98,11 @@ def rate(play: Play, processes: int, threads: int, *, seconds: float = 3.0, pati
     return Rate(sum(one.rounds for one in rates), max(one.peak for one in rates), min(one.free for one in rates))
 
 
-def _play(connection: Connection, play: Play, threads: int, seconds: float) -> None:
+def _play(connection: Connection, play: Play, threads: int, seconds: float, plugins: Settled) -> None:
     """A process that plays, out of reach of the terminal: Ctrl-C is for the main process; without that it ends."""
     os.setsid()
     in_silence()
+    plugins.settle()
     if play.gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = play.gpu
     try:

@@ -95,6 +95,32 @@ class _Conditions(_Record):
     precision: Name | None = None
 
 
+class Made(_Record):
+    """Which component of which distribution stands behind a number; older records know less of it."""
+
+    id: DatasetName | None = None
+    version: Text | None = None
+    distribution: Text | None = None
+    distribution_version: Text | None = None
+
+
+class MadeBy(_Record):
+    """The same for all components of a unit."""
+
+    variant: Made | None = None
+    dataset: Made | None = None
+    metrics: dict[Metric, Made] = {}
+    extractors: dict[Name, Made] = {}
+
+
+class Planned(_Record):
+    """The same by name, for cells that have no record of their own yet."""
+
+    variants: dict[Name, Made] = {}
+    datasets: dict[DatasetName, Made] = {}
+    metrics: dict[Metric, Made] = {}
+
+
 class Outline(_Conditions):
     """What ``run.json`` says of a cell."""
 
@@ -117,6 +143,7 @@ class Run(_Conditions):
     metrics: dict[Metric, Direction]
     cells: dict[str, Outline]
     train_on: Text | None = None
+    components: Planned = Planned()
 
     @model_validator(mode="after")
     def _keys_are_distinct(self) -> Run:
@@ -129,6 +156,8 @@ class Identity(_Record):
     protocol: int | None = None
     variant: Name | None = None
     variant_version: Text = ""
+    dataset: DatasetName | None = None
+    dataset_version: Text = ""
 
 
 class CellTask(_Conditions):
@@ -199,6 +228,7 @@ class _Manifest(_Record):
     cause: Text | None = None
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] | None = None
     code: dict[str, Text] | None = None
+    components: MadeBy = MadeBy()
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -224,6 +254,7 @@ class CellManifest(_Manifest):
     images: Count | None = None
     epochs: Amount | None = None
     conditional: bool = False
+    metric_versions: dict[Metric, Text] = {}
     speed: Speed | None = None
     classes: Classes | None = None
     best: Event | None = None

@@ -22,8 +22,10 @@ from ganbench.environment import EMULATED, bf16, cores, machine
 from ganbench.errors import UserError
 from ganbench.estimate import Estimates, ends_after, sentence
 from ganbench.executors import InlineExecutor
+from ganbench.observed import Observed
 from ganbench.plan import Cell, Plan
-from ganbench.plugins import Plugins
+from ganbench.plugins import Plugins, use
+from ganbench.provenance import of_plan, of_unit
 from ganbench.shift import Limits, Shift
 from ganbench.store import PLANNED, Record, Store, Unit
 from ganbench.worker import lacking
@@ -139,6 +141,7 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
 
     Several runs may be at work in one folder at once: each takes the units that no other has taken.
     """
+    use(plugins.named)  # those of another file may have been in use last
     device = choose_device(options.device or plan.benchmark.device)
     executor: type[Executor] = plugins.find("executors", options.executor).load()
     on_unit = device.partition(":")[0]  # a worker sees only the GPU it was given
@@ -160,6 +163,7 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         "train_on": plan.benchmark.train_on,
         "reference": plan.benchmark.reference,
         "extractors": {asked: plugins.name(component) for asked, component in plan.extractors.items()},
+        "components": of_plan(plan),
     }
     with _stoppable():
         store.make()
@@ -262,7 +266,7 @@ class _Training:
         self.store, self.plan, self.options, self.view, self.plugins = store, plan, options, view, plugins
         self.cells = {cell.directory: cell for cell in selected(cells, options.only)}
         self.references = {name: store.reference(name).manifest for name in {cell.dataset for cell in cells}}
-        self.changes = Changes(plugins)
+        self.changes, self.observed = Changes(plugins), Observed(plugins)
         self.trained = 0
         self.retrained: set[str] = set()  # to be set aside and trained again
         self.attempts: dict[str, int] = {}
@@ -306,7 +310,7 @@ class _Training:
             return bool(set(lacking(manifest, self.plan.metric_versions)) - set(reference["unavailable"]))
         if manifest["attempt"] > self.attempts[cell.directory]:
             return manifest["status"] not in _TRIED  # another run has tried it since this one was started
-        if manifest["status"] not in _TRIED or manifest.get("cause") == "dataset":
+        if manifest["status"] not in _TRIED or manifest.get("cause") in ("dataset", "plugin"):
             return True
         if self.store.cell(cell.directory).task != cell.task or manifest["status"] in self.options.retry:
             return True
@@ -336,6 +340,7 @@ class _Training:
             self.shift.run()
         except Stopped as stop:
             stop.outcome = self._outcome()
+            self.plugins.notify("run_finished", folder=self.store.root, statuses=dict(stop.outcome.statuses))
             raise
         outcome = self._outcome()
         self.plugins.notify("run_finished", folder=self.store.root, statuses=dict(outcome.statuses))
@@ -352,7 +357,8 @@ class _Training:
             if unit.status != "done" and unit.claim():
                 unit.create(cell.task)
                 reason = f"{cell.dataset} cannot be used: {reference.get('reason', '')}"
-                unit.update(status="failed", reason=reason, cause="dataset")
+                made = of_unit(cell.task, self.plugins)
+                unit.update(status="failed", reason=reason, cause="dataset", components=made)
                 unit.release()
                 found = True
         return found
@@ -371,7 +377,7 @@ class _Training:
                 return False
         unit.create(cell.task)
         self.trained += unit.status != "done"
-        self.plugins.notify("cell_started", directory=unit.directory, cell=unit.task)
+        self.observed.started(unit)
         return True
 
     def _ended(self, unit: Unit) -> bool:
@@ -382,7 +388,7 @@ class _Training:
             self.learnt = True
             self._reorder()
         self.view.finished(cell, manifest)
-        self.plugins.notify("cell_finished", directory=unit.directory, cell=unit.task, manifest=manifest)
+        self.observed.finished(unit, manifest)
         return self.options.fail_fast and manifest["status"] != "done"
 
     def _outcome(self) -> Outcome:
@@ -421,5 +427,7 @@ class _Training:
         self.rested = time.monotonic() + 50 * (time.monotonic() - began)
 
     def _watch(self, units: Mapping[str, Record]) -> None:
+        for running in self.shift.running.values():
+            self.observed.look(running.unit, units.get(running.unit.directory.name, {}))
         self._reorder()
         self.view.running(units)

@@ -12,12 +12,14 @@
             manifest.json               status, reason, times, final scores, environment
             events.jsonl                one line per evaluation
             progress.json               where a running cell is (deleted at the end)
+            told.jsonl                  which observer was told of which evaluation (only where there are some)
             samples/<updates>.png       sample sheets of fixed latents
             neighbours.png, interpolation.png   of the chosen snapshot, where they could be drawn
             generator-best.safetensors, generator-last.safetensors
             checkpoint-<rounds>.pt          the last two, what a killed cell goes on from (deleted at the end)
             .claim, .work               locks: of the run that took the unit, of the process at work on it
             log.txt                     what the process printed, tracebacks included
+        observers/                      what observers write; not read by ganbench
         retired/<cell>~<n>/             cells trained by other code than today's, set aside by `--stale retrain`
         results.parquet, leaderboard.csv, leaderboard.md, report/      derived; deleting them loses nothing
 """
@@ -300,6 +302,25 @@ class Unit:
     def events(self) -> list[Record]:
         """All whole lines of the events; a torn last line (the process was killed in mid-write) is not one."""
         return read_lines(self.directory / "events.jsonl")
+
+    def events_written(self) -> tuple[int, int]:
+        """Size and time of the file of events, which tell whether it has changed; zeros where there is none."""
+        try:
+            about = os.stat(self.directory / "events.jsonl")
+        except OSError:
+            return 0, 0
+        return about.st_size, about.st_mtime_ns
+
+    def told(self) -> list[tuple[str, str]]:
+        """Which plugins were told of which evaluations."""
+        lines = read_lines(self.directory / "told.jsonl")
+        pairs = [line for line in lines if isinstance(line, list) and len(line) == 2]
+        return [(str(plugin), str(mark)) for plugin, mark in pairs]
+
+    def tell(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Write down that plugins were told of evaluations."""
+        with _writing(self.directory), (self.directory / "told.jsonl").open("a") as file:
+            file.write("".join(json.dumps(pair) + "\n" for pair in pairs))
 
     def progress(self, facts: Mapping[str, Any] | None = None) -> Record:
         """Read where the unit is; with `facts`, write it; with ``{}``, remove it."""

@@ -17,6 +17,7 @@ import pandas as pd
 from ganbench.aside import halved
 from ganbench.contracts import Tables
 from ganbench.errors import GanbenchError, UserError
+from ganbench.provenance import of_cell, of_old
 from ganbench.records import Kind, all_events, check_event, check_manifest, check_run, check_task
 from ganbench.store import read_json, read_lines
 
@@ -51,6 +52,7 @@ _CELLS = [
     "speed",
     "environment",
     "classes",
+    "components",
     "directory",
 ]
 _SCORES = [
@@ -68,7 +70,8 @@ _SCORES = [
 ]
 _POINTS = ["curve", "best", "last"]
 _AXES = ("generator_updates", "images", "epochs", "seconds")
-_REFERENCES = ["dataset", "metric", "value", "samples", "note"]
+_MADE = ("id", "version", "distribution", "distribution_version")
+_REFERENCES = ["dataset", "metric", "value", "samples", "note", *(f"metric_{what}" for what in _MADE)]
 _DATASETS = [
     "dataset",
     "status",
@@ -79,6 +82,7 @@ _DATASETS = [
     "test",
     "fingerprint",
     "extractors",
+    "components",
     "directory",
 ]
 
@@ -309,6 +313,7 @@ def _cell(
         "speed": manifest.get("speed") or {},
         "environment": once(manifest.get("environment") or {}),
         "classes": manifest.get("classes") or {},
+        "components": once(_components(task, manifest, outline, run)),
         "directory": unit.directory,
     }
     finals = [(_POINTS.index(point), manifest[point]) for point in ("best", "last") if manifest.get(point)]
@@ -316,17 +321,27 @@ def _cell(
     return row
 
 
+def _components(task: Record, manifest: Record, outline: Record, run: Record) -> Record:
+    """What a cell was made by, or is going to be."""
+    if made := manifest.get("components"):
+        return dict(made)
+    return of_cell(outline, run) if manifest["status"] in ("planned", "skipped") else of_old(task, manifest)
+
+
 def _dataset(dataset: str, unit: Unit, manifest: Record) -> dict[str, Any]:
     row: dict[str, Any] = {field: manifest.get(field) for field in _DATASETS}
+    row["components"] = manifest.get("components") or {}
     return {**row, "dataset": dataset, "reason": manifest.get("reason") or "", "directory": unit.directory}
 
 
 def _references(dataset: str, manifest: Record) -> list[dict[str, Any]]:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"dataset": dataset, "metric": metric, "value": real["value"], "samples": real["samples"], "note": ""}
         for metric, real in manifest.get("real", {}).items()
     ]
-    return rows + [
+    rows += [
         {"dataset": dataset, "metric": metric, "value": float("nan"), "samples": 0, "note": reason}
         for metric, reason in manifest.get("unavailable", {}).items()
     ]
+    metrics = manifest.get("components", {}).get("metrics", {})
+    return [{**row, **{f"metric_{what}": metrics.get(row["metric"], {}).get(what) for what in _MADE}} for row in rows]

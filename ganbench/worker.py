@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 
 from ganbench.code import changed, fingerprint
 from ganbench.data import Prepared, data_root, prepare
-from ganbench.errors import DatasetError, Diverged, GanbenchError, StorageError, UserError
-from ganbench.plugins import installed
+from ganbench.errors import DatasetError, Diverged, GanbenchError, PluginError, StorageError, UserError
+from ganbench.plugins import in_use, installed, use, use_recorded
+from ganbench.provenance import of_unit
 from ganbench.store import Record, Status, Store, Unit, cannot_write, now, sha256, write_atomically
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ def _work(
 
     started = time.perf_counter()
     unit.sweep()
+    lacks: UserError | None = None
+    try:
+        use_recorded(task.get("plugins", ()))
+    except UserError as error:  # to be said once the attempt is on record
+        lacks = error
     before, code = unit.manifest, _code(task)
     if not unit.checkpoints():
         unit.clear()
@@ -82,11 +88,14 @@ def _work(
         pid=os.getpid(),
         host=platform.node(),
         code=code,
+        components={} if lacks else of_unit(task, installed()),
         eager=before.get("eager", "") if before.get("code") == code else "",
     )
     facts: Record = {}
     status: Status
     try:
+        if lacks:
+            raise lacks
         facts = _train(unit, task, stop, started, expendable) if task["unit"] == "cell" else _reference(unit, task)
         status, reason = "done", ""
     except KeyboardInterrupt:
@@ -103,6 +112,7 @@ def _work(
         if isinstance(error, OSError) and error.errno in _DISK:
             raise cannot_write(unit.directory, str(error)) from error
         status, reason = _ending(error)
+        facts["cause"] = "plugin" if isinstance(error, PluginError) else ""
         traceback.print_exc()
         examine(error)
         if status != "oom":
@@ -377,6 +387,7 @@ def _rescore(unit: Unit, task: Record) -> int:
     best, last = manifest["best"], manifest["last"]
     samples, seed = task["evaluate"]["samples"], task["seed"]
     try:
+        use_recorded(task.get("plugins", ()))
         evaluator, game = _open(unit, task, _prepare(unit, task), lacking(manifest, task["metrics"]))
         for final, snapshot, fresh in ((best, unit.snapshot("best"), True), (last, unit.snapshot("last"), False)):
             load_snapshot(game, snapshot)
@@ -396,9 +407,17 @@ def _rescore(unit: Unit, task: Record) -> int:
         metric_versions=task["metrics"],
         unavailable=evaluator.unavailable,
         extractors={**manifest["extractors"], **evaluator.hashes},
+        components=_components_with(manifest, of_unit(task, installed(), evaluator.metrics)),
         reason="",
     )
     return 0
+
+
+def _components_with(manifest: Record, now: Record) -> Record:
+    """The components on record, and those that a cell was scored with just now."""
+    before: Record = manifest.get("components", {})
+    parts = {role: {**before.get(role, {}), **now.get(role, {})} for role in ("metrics", "extractors")}
+    return {**before, **{role: made for role, made in parts.items() if made}}
 
 
 def run_in_this_process(
@@ -433,7 +452,7 @@ def _settings_put_back() -> Iterator[None]:
     """Undo, at the end, what a plugin may change of the process: folder, variables, and torch's settings."""
     import torch
 
-    folder, variables = Path.cwd(), dict(os.environ)
+    folder, variables, named = Path.cwd(), dict(os.environ), in_use()
     dtype, gradients, threads = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -445,6 +464,7 @@ def _settings_put_back() -> Iterator[None]:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(variables)
+        use(named)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(gradients)
         torch.set_num_threads(threads)

@@ -85,6 +85,18 @@ def transposed(kernel: int, outputs: int, bias: bool) -> tuple[nn.Module, nn.Mod
     return quick, torchs
 
 
+def test_a_leaky_relu_has_torchs_derivatives_and_a_second_one_of_no_tensor() -> None:
+    values, gradient = torch.randn(50, requires_grad=True), torch.randn(50, requires_grad=True)
+    found, expected = [], []
+    for layer, into in ((layers.LeakyReLU(0.3), found), (nn.LeakyReLU(0.3), expected)):
+        output = layer(values)
+        (first,) = torch.autograd.grad(output, values, gradient, create_graph=True)
+        into += [output, first, *torch.autograd.grad(first.square().sum(), (gradient, values), allow_unused=True)]
+    assert found.pop() is None
+    assert not expected.pop().any()
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("make", [upsampled, convolution, transposed])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize(("outputs", "bias"), [(1, True), (3, False), (5, True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
@@ -120,11 +121,37 @@ def test_light_commands_import_no_torch(arguments: list[str], toml: Callable[...
 
 def test_plugins_import_nothing_of_ganbench_but_the_api() -> None:
     folder = Path(__file__).parent.parent / "plugins"
-    sources = list(folder.rglob("*.py"))
-    assert sources
-    for source in sources:
-        for line in source.read_text().splitlines():
-            words = line.split()
-            if words[:1] in (["from"], ["import"]) and words[1].split(".")[0] == "ganbench":
-                # `Register` is a type for the hooks' argument, imported for checking only.
-                assert words[1] == "ganbench.api" or line.strip() == "from ganbench.hookspecs import Register", source
+    own = {package.name for package in folder.iterdir()}
+    imported: dict[str, set[Path]] = {}
+    for source in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{source} imports relatively, which this test cannot follow"
+                modules = [
+                    f"ganbench.{alias.name}" if node.module == "ganbench" else node.module for alias in node.names
+                ]
+            else:
+                continue
+            for module in modules:
+                imported.setdefault(module, set()).add(source)
+    assert {"ganbench_gans", "ganbench_data", "ganbench_metrics"} <= own
+    of_ours = {module: files for module, files in imported.items() if module.partition(".")[0] == "ganbench"}
+    assert set(of_ours) <= {"ganbench.api", "ganbench.testing"}, of_ours
+    assert len(of_ours["ganbench.api"]) > 20
+
+
+def test_the_api_is_imported_in_little_time_and_without_torch() -> None:
+    program = """
+import sys, time
+started = time.perf_counter()
+import ganbench.api
+spent = time.perf_counter() - started
+assert not {"torch", "numpy", "pandas", "click"} & set(sys.modules)
+assert all(hasattr(ganbench.api, name) for name in ganbench.api.__all__)
+print(spent)
+"""
+    outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
+    assert float(outcome.stdout) < 1.0  # usually 0.05

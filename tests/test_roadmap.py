@@ -74,7 +74,7 @@ class Study:
                 "symbols": {name: info.symbol for name, info in known.items()},
                 "labels": {name: info.label(name, params[name]) for name, info in known.items()},
                 "seconds": 1.0, "train_seconds": 1.0, "evaluate_seconds": 0.0, "directory": Path(key),
-                "generator_updates": None, "images": None, "epochs": None, "conditional": False,
+                "generator_updates": None, "images": None, "epochs": None, "conditional": False, "components": {},
                 "budget": budget or self.run["budget"], "evaluate": None, "precision": "fp32", "code": {}, "speed": {},
             }
         )  # fmt: skip

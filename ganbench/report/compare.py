@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -123,24 +123,45 @@ def _cells(side: Ranked) -> dict[str, dict[Any, Any]]:
 def _changes(before: Store, after: Store, pairs: Sequence[tuple[dict[Any, Any], dict[Any, Any]]]) -> list[str]:
     """Every difference once, with how many matched cells it is true of."""
     found: Counter[str] = Counter()
-    for one, other in pairs:
-        tasks, manifests = zip(*(trusted(store, Unit(cell["directory"]), "cell")[:2] for store, cell in
-                                 ((before, one), (after, other))), strict=True)  # fmt: skip
-        found.update(set(_differences(one["variant"], one["dataset"], tasks, manifests)))
+    for cells in pairs:
+        records = [
+            trusted(store, Unit(cell["directory"]), "cell")[:2]
+            for store, cell in zip((before, after), cells, strict=True)
+        ]
+        lines = [*_versions(cells), *_differences(cells[0]["variant"], *zip(*records, strict=True))]
+        found.update(list(dict.fromkeys(lines)))
     total = len(pairs)
     return [what if count == total else f"{what} ({count} of {total} matched cells)" for what, count in found.items()]
 
 
-def _differences(variant: str, dataset: str, tasks: Sequence[Record], manifests: Sequence[Record]) -> list[str]:
-    """What is not the same in the records of two matched cells: versions first, then code, settings, libraries."""
+def _versions(cells: Sequence[Mapping[Any, Any]]) -> list[str]:
+    """Components and distributions of other versions than before: of the variant, the dataset, metrics, extractors."""
+    made = [dict(_components(cell["components"])) for cell in cells]
     lines = []
-    identities = [_dictionary(task.get("identity")) for task in tasks]
-    for field, what in (("variant_version", f"version of {variant}"), ("dataset_version", f"version of {dataset}"),
-                        ("protocol", "protocol of training")):  # fmt: skip
-        lines += _unequal(what, *(identity.get(field) for identity in identities))
+    for what in made[0].keys() & made[1].keys():
+        one, other = made[0][what], made[1][what]
+        lines += _unequal(what, one.get("id"), other.get("id"))
+        lines += _unequal(f"version of {one.get('id') or what}", one.get("version"), other.get("version"))
+        name = "distribution_version"
+        lines += _unequal(f"version of {one.get('distribution')}", one.get(name), other.get(name))
+    return sorted(lines)
+
+
+def _components(made: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What each component of a cell is called, and which one it is."""
+    for what in ("variant", "dataset"):
+        yield what, _dictionary(made.get(what))
+    for kind in ("metrics", "extractors"):
+        for name, one in _dictionary(made.get(kind)).items():
+            yield f"{kind[:-1]} {name}", _dictionary(one)
+
+
+def _differences(variant: str, tasks: Sequence[Record], manifests: Sequence[Record]) -> list[str]:
+    """What else is not the same in the records of two matched cells: code first, then settings, then where it ran."""
+    lines = _unequal("protocol of training", *(_dictionary(task.get("identity")).get("protocol") for task in tasks))
     code = [_dictionary(manifest.get("code")) for manifest in manifests]
     if said := changed(code[0], code[1]):
-        lines.append(f"code of {variant}: {said}")
+        lines.append(clean(f"code of {variant}: {said}"))
     for field in _SETTINGS:
         lines += _unequal(field.replace("_", " "), *(task.get(field) for task in tasks))
     facts = [_dictionary(manifest.get("environment")) for manifest in manifests]
@@ -181,9 +202,9 @@ def _moved(
     for each in both:
         groups.setdefault((second[each]["dataset"], second[each]["configuration"]), []).append(each)
     board = sides[1].leaderboards
-    order = [(row["dataset"], row["configuration"]) for row in board.to_dict("records")]
+    order = {(row["dataset"], row["configuration"]): place for place, row in enumerate(board.to_dict("records"))}
     found = []
-    for where in sorted(groups, key=order.index):
+    for where in sorted(groups, key=order.__getitem__):
         for metric, direction in directions.items():
             for point in _POINTS:
                 pairs = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +20,8 @@ from ganbench.report.words import MISSING, for_csv, for_markdown
 #: So many rows of the long table are made at a time, and are a row group of the file: all at once take gigabytes.
 _ROWS = 2**17
 #: What `results.parquet` leaves out of the cells.
-_UNTIDY = ("config", "settings", "speed", "environment", "classes")
+_UNTIDY = ("config", "settings", "speed", "environment", "classes", "components")
+_MADE = ("id", "version", "distribution", "distribution_version")
 _TEXTS = ("dataset", "variant", "configuration", "params", "statuses", "reason")
 
 
@@ -81,27 +83,61 @@ def board_table(board: Board) -> str:
 def parquet(tables: Tables | Ranked) -> bytes:
     """Every score in long form beside the facts of its cell; a cell without scores keeps one row, without a metric."""
     cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
+    made = list(cells["components"])
     cells = cells.drop(columns=[*_UNTIDY, "generator_updates", "images", "epochs"], errors="ignore")
     cells = cells.rename(columns={"seconds": "cell_seconds"})
     for column in ("params", "symbols", "labels", "overrides", "budget", "evaluate", "code", "unavailable"):
         texts = dict[int, str]()  # of the same values, which cells share
         shown = [texts.get(id(each)) or texts.setdefault(id(each), canonical(each)) for each in cells[column]]
         cells[column] = pd.Series(shown, index=cells.index, dtype=object)
+    for role in ("variant", "dataset"):
+        for what in _MADE:
+            texts_of = [(each.get(role) or {}).get(what) for each in made]
+            cells[f"{role}_{what}"] = pd.Series(texts_of, index=cells.index, dtype=object)
     cells["directory"] = [directory.name for directory in cells["directory"]]
     cells = cells.reset_index(drop=True).astype({"key": object})
     scores = tables.scores.drop(columns=["variant", "dataset", "seed"]).astype({"key": object})
     scores = cells[["key"]].assign(cell=cells.index).merge(scores, on="key", how="left")
     own = scores.drop(columns=["key", "cell"])
+    metrics = _Metrics(made)
 
     def part(start: int) -> pd.DataFrame:
-        facts = cells.iloc[scores["cell"].iloc[start : start + _ROWS]].reset_index(drop=True)
-        return pd.concat([facts, own.iloc[start : start + _ROWS].reset_index(drop=True)], axis=1)
+        numbers = scores["cell"].iloc[start : start + _ROWS]
+        scored = own.iloc[start : start + _ROWS].reset_index(drop=True)
+        facts = cells.iloc[numbers].reset_index(drop=True)
+        return pd.concat([facts, scored, metrics.of(numbers.to_list(), scored["metric"].to_list())], axis=1)
 
     # What the columns hold is told from all rows: those of one part may have nothing there.
     fields = [*pa.Schema.from_pandas(cells, preserve_index=False), *pa.Schema.from_pandas(own, preserve_index=False)]
+    fields += [pa.field(f"metric_{what}", pa.string()) for what in _MADE]
+    texts_only = {f"{role}_{what}" for role in ("variant", "dataset") for what in _MADE}
+    fields = [field.with_type(pa.string()) if field.name in texts_only else field for field in fields]
     about = pa.Schema.from_pandas(part(0), preserve_index=False).metadata
     schema, buffer = pa.schema(fields, about), io.BytesIO()
     with ParquetWriter(buffer, schema, compression="snappy") as writer:
         for start in range(0, max(len(own), 1), _ROWS):
             writer.write_table(pa.Table.from_pandas(part(start), schema, preserve_index=False))
     return buffer.getvalue()
+
+
+class _Metrics:
+    """Who made the metric of a row: told once for every metric of every set of components, which cells share."""
+
+    def __init__(self, made: list[dict[str, Any]]) -> None:
+        self._made = made
+        self._known: dict[tuple[int, str], tuple[str | None, ...]] = {}
+
+    def of(self, cells: list[int], metrics: list[str]) -> pd.DataFrame:
+        """Four columns of texts for rows of the cells (by number) and metrics given."""
+        rows = []
+        for cell, metric in zip(cells, metrics, strict=True):
+            made = self._made[cell]
+            key = id(made), metric
+            if (row := self._known.get(key)) is None:
+                about = (made.get("metrics") or {}).get(metric) or {}
+                row = self._known[key] = tuple(about.get(what) for what in _MADE)
+            rows.append(row)
+        columns = zip(*rows, strict=True) if rows else [()] * len(_MADE)
+        return pd.DataFrame(
+            {f"metric_{what}": pd.Series(texts, dtype=object) for what, texts in zip(_MADE, columns, strict=True)}
+        )

@@ -13,6 +13,8 @@ from ganbench.report.boards import coverage
 from ganbench.report.matched import FEWEST, Comparison
 from ganbench.report.pairs import AXES, BEST, VARIANT
 from ganbench.report.sentences import STANDARD, Voice, place, title, value
+from ganbench.report.statistics import FEWEST_TESTED, Interval, holm, p_value
+from ganbench.report.verdicts import LEVEL
 from ganbench.report.words import clean, for_markdown, listed
 from ganbench.tables import budget_text
 
@@ -131,13 +133,23 @@ def _left_out(asked: Sequence[Comparison], voice: Voice) -> list[str]:
 
 
 def _chance(ranked: Sequence[Comparison]) -> list[str]:
-    judged = sum(each.verdict != "too few pairs" for each in ranked)
-    if judged < 2:
+    judged = [each for each in ranked if each.verdict != "too few pairs"]
+    if len(judged) < 2:
         return []
-    return [
-        f"{judged} comparisons above have a verdict; about one in twenty would have an effect by chance if no "
+    text = (
+        f"{len(judged)} comparisons above have a verdict; about one in twenty would have an effect by chance if no "
         "parameter had any, and nothing here corrects for that."
-    ]
+    )
+    tested = [each for each in judged if each.n >= FEWEST_TESTED]
+    effects = sum(each.verdict in ("helps", "hurts") for each in tested)
+    if effects:
+        corrected = holm([p_value(Interval(each.mean, each.low, each.high), each.n) for each in tested])
+        kept = sum(p < LEVEL for p in corrected)
+        text += (
+            f" Of the {len(tested)} with {FEWEST_TESTED} pairs or more {effects} have an effect, and {kept} after "
+            "Holm's correction."
+        )
+    return [text]
 
 
 def _searched(boards: pd.DataFrame, found: Iterable[Comparison]) -> list[str]:

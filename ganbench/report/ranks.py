@@ -64,7 +64,7 @@ def _ranks(ranked: Ranked) -> Ranks | None:
     }
     p, critical, pairs = math.nan, math.nan, {}
     if len(found) >= FEWEST_DATASETS and len(variants) >= FEWEST_VARIANTS:
-        p, critical, between = tested(table)
+        p, critical, between = friedman_nemenyi(table)
         order = np.argsort(table.mean(axis=0), kind="stable")
         pairs = {(variants[one], variants[other]): float(between[one, other]) for one, other in combinations(order, 2)}
     return Ranks(mean, list(found), unscored, left_out, p, critical, pairs)
@@ -76,7 +76,7 @@ def rank_table(scores: np.ndarray, *, lower: bool) -> np.ndarray:
     return table.rank(axis=1, method="average", na_option="bottom").to_numpy()
 
 
-def tested(table: np.ndarray) -> tuple[float, float, np.ndarray]:
+def friedman_nemenyi(table: np.ndarray) -> tuple[float, float, np.ndarray]:
     """Friedman's p, Nemenyi's critical difference at 0.05 and his p-values, of ranks datasets × variants.
 
     Demšar 2006, section 3.2.2. Friedman's statistic is compared with chi-square, which at few datasets errs on the

@@ -11,11 +11,12 @@ import pandas as pd
 from ganbench.contracts import Tables
 from ganbench.report.advice import advice, seen_from
 from ganbench.report.boards import coverage, score
-from ganbench.report.leaderboard import leaderboards
+from ganbench.report.leaderboard import Ranked, leaderboards
 from ganbench.report.limits import limits
 from ganbench.report.matched import Comparison, comparisons, csv
 from ganbench.report.pairs import BEST, VARIANT, Group, groups, ordered, settings
 from ganbench.report.sentences import Voice, answer, count, effect, place, title, value, voice
+from ganbench.report.verdicts import Verdict, of_leaders
 from ganbench.report.words import MISSING, clean, for_markdown, listed, number
 
 FILES = ("matched.csv", "roadmap.md")
@@ -59,10 +60,12 @@ def _markdown(tables: Tables, found: list[Comparison], boards: pd.DataFrame, cel
     statuses = settings(cells)
     datasets = sorted({each.dataset for each in found if each.dataset})
     parts = [_header(tables, speaking)]
+    leaders = of_leaders(Ranked(tables))
     for dataset in datasets:
         here = [each for each in found if each.dataset == dataset]
         table = boards[[clean(name) == dataset for name in boards["dataset"]]]
-        lines = [*_best(here, table, speaking), *_questions(here, speaking, statuses)]
+        lines = [*_best(here, table, speaking), *_verdicts(leaders.get(dataset, []))]
+        lines += _questions(here, speaking, statuses)
         parts += [f"## {for_markdown(dataset)}", "\n".join(lines)]
     parts += ["## Overall", "\n".join([*_leaders(found, boards, speaking), *_overall(found, speaking)])]
     parts += ["## What this study cannot say", "\n".join(limits(tables, found, boards, speaking))]
@@ -129,6 +132,11 @@ def _best(here: Sequence[Comparison], table: pd.DataFrame, voice: Voice) -> list
                 f"{for_markdown(each.a)} ({count(each)})."
             )
     return lines
+
+
+def _verdicts(leader: Sequence[Verdict]) -> list[str]:
+    """The leaderboard's verdicts on the leader, which are about differences and not ratios."""
+    return [f"  - As a difference: {for_markdown(each.sentence)}." for each in leader]
 
 
 def _score(row: Row, voice: Voice) -> str:

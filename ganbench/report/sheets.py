@@ -153,7 +153,7 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 def _enlarged(path: Path | None) -> Image.Image | None:
-    """The picture at a readable size: small ones by a whole number and unsmoothed, very large ones reduced."""
+    """The picture at a readable size: by a whole number always; small ones unsmoothed, very large ones reduced."""
     # A link could lead to a picture that nobody meant to show, and a pipe never ends.
     if path is None or path.is_symlink() or path.parent.is_symlink() or not path.is_file():
         return None
@@ -166,8 +166,7 @@ def _enlarged(path: Path | None) -> Image.Image | None:
     except Exception:  # decoders raise anything from OSError to SyntaxError on a damaged file
         return None
     if max(image.size) > _WIDEST:
-        image.thumbnail((_WIDEST, _WIDEST))
-        return image
+        return image.reduce(math.ceil(max(image.size) / _WIDEST))
     scale = max(1, _WIDTH // max(image.size))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 

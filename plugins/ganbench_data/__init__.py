@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ganbench.api import hookimpl
+from ganbench.api import Register, hookimpl
 
 
 @hookimpl
-def register_datasets(register: Any) -> None:
+def register_datasets(register: Register) -> None:
     register("digits", "ganbench_data.digits:Digits")
     register("mnist", "ganbench_data.published:MNIST")
     register("fashion-mnist", "ganbench_data.published:FashionMNIST")

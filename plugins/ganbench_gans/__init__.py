@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ganbench.api import hookimpl
-
-if TYPE_CHECKING:
-    from ganbench.hookspecs import Register
+from ganbench.api import Register, hookimpl
 
 
 @hookimpl

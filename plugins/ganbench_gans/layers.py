@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -60,6 +62,32 @@ class UpsampledConv2d(nn.Conv2d):
         if self.weight.is_contiguous(memory_format=torch.channels_last):
             kernel = kernel.contiguous(memory_format=torch.channels_last)  # what comes out is then so too
         return conv_transpose2d(input, kernel, self.bias, 2, self.kernel_size[0] // 2)
+
+
+class _LeakyReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, slope: float) -> Tensor:
+        output = F.leaky_relu(input, slope)
+        ctx.save_for_backward(output)
+        ctx.slope = slope
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (output,) = ctx.saved_tensors
+        return torch.ops.aten.leaky_relu_backward(gradient, output.detach(), ctx.slope, True), None
+
+
+class LeakyReLU(nn.LeakyReLU):
+    """`torch.nn.LeakyReLU` (of a slope that is not negative), of quick second derivatives.
+
+    They are zero. torch's backward hands such zeros on as tensors, so that the cost of a gradient penalty is
+    differentiated through the layers before as well; here there is no such way.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        output: Tensor = _LeakyReLU.apply(input, self.negative_slope)
+        return output
 
 
 def linear_of_maps(layer: nn.Linear, maps: Tensor) -> Tensor:

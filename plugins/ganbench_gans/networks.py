@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganbench_gans.layers import Conv2d, ConvTranspose2d, UpsampledConv2d, linear_of_maps
+from ganbench_gans.layers import Conv2d, ConvTranspose2d, LeakyReLU, UpsampledConv2d, linear_of_maps
 
 LABEL_DIM = 36  # width of the label embeddings
 
@@ -93,7 +93,7 @@ class Discriminator(nn.Module):
         for i, (inputs, outputs) in enumerate(pairwise(widths)):
             here = norm if i > 0 else "none"
             stages += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=here != "batch")]
-            stages += [*_norm(here, outputs), nn.LeakyReLU(0.2, inplace=True)]
+            stages += [*_norm(here, outputs), LeakyReLU(0.2)]
         self.stages = nn.Sequential(*stages)
         self.score = nn.Linear(widths[-1] * sizes[0] ** 2, 1)
 

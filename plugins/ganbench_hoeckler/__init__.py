@@ -6,12 +6,7 @@ paper's choice; the files in ``studies/thesis`` set the thesis's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ganbench.api import hookimpl
-
-if TYPE_CHECKING:
-    from ganbench.hookspecs import Register
+from ganbench.api import Register, hookimpl
 
 
 @hookimpl

@@ -8,7 +8,7 @@ parameters are those of the thesis.
 from __future__ import annotations
 
 import torch
-from ganbench_gans.layers import UpsampledConv2d, linear_of_maps
+from ganbench_gans.layers import LeakyReLU, UpsampledConv2d, linear_of_maps
 from ganbench_gans.networks import LabelMap
 from torch import Tensor, nn
 
@@ -166,7 +166,7 @@ def _body28(channels: int, norm: bool, width: float) -> tuple[list[nn.Module], i
     layers, inputs = list[nn.Module](), channels
     for base, size in ((64, 28), (128, 14)):
         outputs = _scaled(base, width)
-        layers += [*conv(inputs, outputs, 5, 2, size=size), nn.LeakyReLU(0.3), nn.Dropout(0.3)]
+        layers += [*conv(inputs, outputs, 5, 2, size=size), LeakyReLU(0.3), nn.Dropout(0.3)]
         layers += [batch_norm(outputs)] if norm else []
         inputs = outputs
     return layers, inputs
@@ -176,7 +176,7 @@ def _body32(channels: int, norm: bool, width: float) -> tuple[list[nn.Module], i
     layers, inputs = list[nn.Module](), channels
     for base, stride, size in ((64, 2, 32), (128, 2, 16), (128, 2, 8), (256, 1, 4)):
         outputs = _scaled(base, width)
-        layers += [*conv(inputs, outputs, 3, stride, size=size), nn.LeakyReLU(0.2)]
+        layers += [*conv(inputs, outputs, 3, stride, size=size), LeakyReLU(0.2)]
         inputs = outputs
     return [*layers, nn.Dropout(0.5)], inputs
 
@@ -191,7 +191,7 @@ def _body48(channels: int, norm: bool, width: float) -> tuple[list[nn.Module], i
         (512, 6, 1, 3),
     ):
         outputs = _scaled(base, width)
-        layers += [*conv(inputs, outputs, kernel, stride, size=size), nn.LeakyReLU(0.2), nn.Dropout(0.3)]
+        layers += [*conv(inputs, outputs, kernel, stride, size=size), LeakyReLU(0.2), nn.Dropout(0.3)]
         inputs = outputs
     return layers, inputs
 
