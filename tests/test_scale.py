@@ -191,7 +191,7 @@ def test_the_terminal_shows_the_first_rows_of_a_long_board_and_says_so(tmp_path,
     text = console.file.getvalue()
     assert "dcgan lr=1 " in text
     assert "dcgan lr=5 " not in text
-    assert "and 7 more: leaderboard.md has all of them" in text
+    assert "and 7 more: the files have all of them" in text
 
 
 def test_of_many_experiments_only_the_pictures_of_datasets_are_drawn_by_default(tmp_path, monkeypatch):
@@ -201,7 +201,7 @@ def test_of_many_experiments_only_the_pictures_of_datasets_are_drawn_by_default(
     assert few.exit_code == 0, few.output
     assert "there are 2 variants on a dataset, more than 1: pictures of each are left out" in few.output
     kinds = {path.name.partition("-")[0] for path in (tmp_path / "report").iterdir()}
-    assert kinds == {"curves", "comparison", "samples"}
+    assert kinds == {"curves", "comparison", "samples", "index.html"}
 
 
 def test_many_plain_lines_are_one_artist_and_the_picture_is_the_same_to_the_eye(tmp_path, monkeypatch):
