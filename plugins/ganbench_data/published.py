@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,7 +91,8 @@ class Published(Dataset):
             import torchvision.datasets
 
             loader = getattr(torchvision.datasets, self.loader)
-            return {split: self.read(loader, folder, split) for split in self.counts}
+            with members_kept_inside():
+                return {split: self.read(loader, folder, split) for split in self.counts}
         except Exception as error:  # torchvision lets through whatever sockets, archives and parsers raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             reason = reason if len(reason) <= 250 else reason[:250] + " ..."  # each mirror adds its own complaint
@@ -99,6 +102,20 @@ class Published(Dataset):
                 f"({reason}); put the file there, or {self.by_hand}run `ganbench data prepare {self.name}` with a "
                 "network, and without damaged files in that folder"
             ) from error
+
+
+@contextmanager
+def members_kept_inside() -> Iterator[None]:
+    """Archives opened meanwhile write nowhere but below their folder, and no links that lead out of it (PEP 706).
+
+    Python does that by itself from 3.14 on, and torchvision asks for it in some versions only.
+    """
+    before = vars(tarfile.TarFile)["extraction_filter"]
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before
 
 
 class _Hashed(Published):
