@@ -302,11 +302,12 @@ def a_saved_generator_gives_the_same_samples(case: VariantCase) -> None:
     That is how the best snapshot is scored at the end, and how new metrics are added to old cells.
     """
     from ganbench.evaluate import load_snapshot, save_snapshot
-    from ganbench.testing.playing import build, sampled
+    from ganbench.testing.playing import build, sampled, sit_down
 
     path = case.folder("snapshot") / "generator.safetensors"
     save_snapshot(case.played.game, path)
     anew = build(case, case.small, seed=1)
+    sit_down(case, case.small, anew)  # which gives it the memory format, and with it the last bits, of the other
     load_snapshot(anew, path)
     one, other = (sampled(case, game, case.small, 16) for game in (case.played.game, anew))
     if case.differ(one, other, "samples"):
@@ -551,17 +552,17 @@ def a_conditional_game_follows_its_labels(case: VariantCase) -> None:
 
 @CHECKS.substantive
 def learns(case: VariantCase) -> None:
-    """With the default parameters and a small budget its FCD on real digits becomes half of what it began with.
+    """With the default parameters and a small budget its FCD on real digits falls to 0.7 of what it began with.
 
     Digits are enlarged to the smallest shape that suits it, and its samples reduced again for the digits' classifier.
-    It is looked at every 25 generator updates and has 400 of them; on most variants a few seconds.
+    It is looked at every 25 generator updates and has 600 of them; most variants need a few seconds.
     """
-    from ganbench.testing.learning import fell
+    from ganbench.testing.learning import ENOUGH, fell
 
     first, best, updates = fell(case, case.small)
-    if best > first / 2:
+    if best >= ENOUGH * first:
         raise Violation(
             f"after {updates} generator updates its best FCD is {best:.4g}; it began with {first:.4g}",
-            wanted=f"less than half of that, {first / 2:.4g}",
+            wanted=f"less than {ENOUGH} of that, {ENOUGH * first:.4g}",
             do="look at the signs of the costs, the step sizes, and whether the networks' outputs saturate",
         )
