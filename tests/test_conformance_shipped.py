@@ -50,7 +50,7 @@ def test_the_extractors(check) -> None:
 
 
 @pytest.mark.slow
-@parametrize_with_checks(*[f"variants/{name}" for name in THESIS], params={"width": 0.1})
+@parametrize_with_checks(*[f"variants/{name}" for name in THESIS], params={"width": 0.3})
 def test_the_networks_of_the_thesis_made_narrow(check) -> None:
     check()
 

@@ -16,8 +16,9 @@ from ganbench.train import Budget, Moment, evaluating, play
 if TYPE_CHECKING:
     from ganbench.testing.variants import VariantCase
 
-_UPDATES, _LOOKS, _SAMPLES = 400, 16, 500
-_ENOUGH = 0.5  # of the FCD it began with
+UPDATES, _LOOKS, _SAMPLES = 600, 24, 500
+#: Of the FCD it began with. Two dense layers come to 0.15 in 400 updates, and with the sign of a cost reversed to 0.77.
+ENOUGH = 0.7
 
 
 @cache
@@ -44,11 +45,11 @@ def fell(case: VariantCase, spec: DataSpec) -> tuple[float, float, int]:
         nonlocal updates
         scores.append(evaluator.score_game(scored, _SAMPLES, seed=0)["fcd"])
         updates = moment.generator_updates
-        if scores[-1] < _ENOUGH * first:
+        if scores[-1] < ENOUGH * first:
             raise KeyboardInterrupt  # seen enough
 
     with evaluating(game):
         first = evaluator.score_game(scored, _SAMPLES, seed=0)["fcd"]
     with suppress(KeyboardInterrupt):
-        play(game, batches(case, spec, game), Budget("generator_updates", _UPDATES), evaluations=_LOOKS, evaluate=look)
+        play(game, batches(case, spec, game), Budget("generator_updates", UPDATES), evaluations=_LOOKS, evaluate=look)
     return first, min(scores), updates

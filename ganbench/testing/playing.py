@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -112,14 +113,15 @@ def _through_a_file(state: State, device: str) -> State:
     return loaded
 
 
-def difference(one: Any, other: Any, where: str = "", *, exactly: bool = True) -> str:
-    """Where two states differ, as a path of names; empty if they do not."""
+def difference(one: Any, other: Any, where: str = "it", *, exactly: bool = True) -> str:
+    """Where two states differ, as a path of names that begins with `where`; empty if they do not."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         if one.shape != other.shape or one.dtype != other.dtype:
             return where
         if exactly or not one.is_floating_point():
             return "" if bool(((one == other) | (one.isnan() & other.isnan())).all()) else where
         return "" if torch.allclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True) else where
+    parts: Iterable[tuple[str, Any, Any]]
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         if one.keys() != other.keys():
             return where
@@ -128,9 +130,10 @@ def difference(one: Any, other: Any, where: str = "", *, exactly: bool = True) -
         if len(one) != len(other):
             return where
         parts = ((f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(one, other, strict=True)))
+    elif isinstance(one, float) and not exactly:
+        return "" if math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-4) else where
     else:
-        same = one == other or (one != one and other != other) or (not exactly and isinstance(one, float))
-        return "" if same else where
+        return "" if one == other or (one != one and other != other) else where
     return next((found for path, a, b in parts if (found := difference(a, b, path, exactly=exactly))), "")
 
 

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
+import os
 import sys
 import time
 
 from ganbench.api import Executor
+from ganbench.executors import context
+
+
+def work(directory):
+    """The unit, in a process that was forked for it."""
+    log = os.open(directory / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    from ganbench.worker import main
+
+    sys.exit(main([str(directory)]))
+
+
+def linger(directory):
+    """The unit, and a minute of idleness."""
+    try:
+        work(directory)
+    finally:
+        (directory / "over").touch()
+        time.sleep(60)
 
 
 class Local(Executor):
     """A new process for every unit."""
+
+    work = staticmethod(work)
 
     def __init__(self, *, jobs, device, slots_per_gpu=1):
         self._slots, self.running = jobs or 2, {}
@@ -21,30 +42,26 @@ class Local(Executor):
         return self._slots
 
     def submit(self, directory):
-        command = [sys.executable, "-m", "ganbench.worker", str(directory)]
-        with (directory / "log.txt").open("a") as log:
-            self.running[directory] = subprocess.Popen(command, stdout=log, stderr=log)
+        self.running[directory] = context().Process(target=self.work, args=(directory,))
+        self.running[directory].start()
 
     def poll(self):
-        ended = [(directory, process.poll()) for directory, process in self.running.items()]
+        ended = [(directory, process.exitcode) for directory, process in self.running.items()]
         ended = [(directory, code) for directory, code in ended if code is not None]
         for directory, _ in ended:
             del self.running[directory]
         return ended
 
     def stop(self, directory):
-        if directory in self.running:
-            self.running[directory].send_signal(signal.SIGTERM)
+        self.running[directory].terminate()
 
     def cancel(self):
         for process in self.running.values():
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
         for process in self.running.values():
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.join(10)
+            process.kill()
+            process.join()
         self.running = {}
 
 
@@ -79,7 +96,7 @@ class Optimist(Local):
 
 
 class Unstoppable(Local):
-    """It does not stop what it is asked to."""
+    """It kills what it is asked to stop."""
 
     def stop(self, directory):
         self.running[directory].kill()
@@ -93,44 +110,27 @@ class Vague(Local):
 
 
 class Leaving(Local):
-    """It goes away, and units go on."""
+    """It goes away, and its units go on."""
 
     left = ()
 
     def cancel(self):
         if any("cancelled" in directory.name for directory in self.running):
             Leaving.left = list(self.running.values())
-            return
-        super().cancel()
+        else:
+            super().cancel()
 
 
 class Lingering(Local):
-    """A process that waits for nothing when its unit is done."""
+    """A process that goes on when its unit is done, and is forgotten."""
 
-    script = """
-import sys, time
-from ganbench.worker import main
-code = main(sys.argv[1:])
-open(sys.argv[1] + "/code", "w").write(str(code))
-time.sleep(60)
-"""
-
-    def submit(self, directory):
-        if "left" not in directory.name:
-            super().submit(directory)
-            return
-        self.process = subprocess.Popen([sys.executable, "-c", self.script, str(directory)])
-        self.waiting = directory
+    work = staticmethod(linger)
 
     def poll(self):
-        waiting = getattr(self, "waiting", None)
-        if waiting is None:
-            return super().poll()
-        if not (waiting / "code").exists():
-            return []
-        time.sleep(0.1)
-        self.waiting = None
-        return [(waiting, 0)]
+        over = [directory for directory in self.running if (directory / "over").exists()]
+        for directory in over:
+            del self.running[directory]
+        return [(directory, 0) for directory in over]
 
 
 VIOLATORS = [
