@@ -94,8 +94,8 @@ class InceptionScore(_Score):
     splits = 10
     minimum_samples = 20
     expected_failures: ClassVar[Mapping[str, str]] = {
-        "the_order_of_images_does_not_matter": "an image's place in the stream says which of the 10 splits it is in, as "
-        "in torch-fidelity, whose numbers are to be reproduced"
+        "the_order_of_images_does_not_matter": "an image's place in the stream says which of the 10 splits it is in, "
+        "as in torch-fidelity, whose numbers are to be reproduced"
     }
 
 
