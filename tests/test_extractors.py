@@ -22,6 +22,7 @@ from torch import nn
 
 from ganbench.api import DataSpec, ExtractorData, Features, Split, Unavailable
 from ganbench.plugins import installed
+from ganbench.testing import check_extractor
 
 
 @pytest.fixture(autouse=True)
@@ -265,6 +266,15 @@ def pictures(n, seed, contrast):
     coarse = torch.rand(n, 3, 4, 4, generator=generator).repeat_interleave(8, 2).repeat_interleave(8, 3)
     fine = torch.rand(n, 3, 32, 32, generator=generator) * torch.rand(n, 1, 1, 1, generator=generator)
     return ((coarse * contrast + fine) * 127).byte()
+
+
+@pytest.mark.slow
+def test_inception_keeps_the_contract_of_extractors(monkeypatch, weights):
+    monkeypatch.setenv(inception.VARIABLE, str(weights))
+    monkeypatch.setattr(inception, "BLOCK", 4)
+    report = check_extractor("inception")
+    report.raise_for_failures()
+    assert len(report.passed) == 14
 
 
 def test_is_and_fid_agree_with_torch_fidelity_on_the_same_images(monkeypatch, grey, weights):
