@@ -11,7 +11,8 @@ from unittest import mock
 import numpy as np
 import pytest
 from PIL import Image
-from records import Records
+
+from ganbench.testing.records import Records
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">'&amp; ${1+1} {{ 7*7 }} <b>bold</b>"
 SYMBOLS = {"batch_size": "BS", "upsample": "UP"}

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from records import Records
 from rich.console import Console
 
 from ganbench.cli import main
@@ -17,6 +16,7 @@ from ganbench.errors import UserError
 from ganbench.report import compare_text
 from ganbench.report.compare import Comparison, compare
 from ganbench.store import Store
+from ganbench.testing.records import Records
 
 SEEDS = 5
 

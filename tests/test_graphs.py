@@ -246,6 +246,11 @@ class Breaking(graphs.Recorder):
 
 
 graphs.recorder_for = lambda device: Breaking()
+
+
+@hookimpl
+def register_variants(register):
+    pass
 """
 
 

@@ -766,7 +766,7 @@ def test_an_ambiguous_variant_is_one_sentence_that_names_both(
     plugin_module: Callable[[str, str], EntryPoint], monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     both = Plugins([*entry_points(group="ganbench"), plugin_module("twin", TWIN)])
-    monkeypatch.setattr(cli, "installed", lambda: both)
+    monkeypatch.setattr("ganbench.plugins._with", lambda choice, named: both)
     refused(GOOD, "'dcgan' is provided by several plugins; write gans/dcgan and twin/dcgan in full", line=14)
 
 

@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from conftest import MINI
 from pages import HOSTILE, browser, study
 from PIL import Image
-from records import Records, axes
 
 from ganbench import report
 from ganbench.cli import main
@@ -28,6 +27,7 @@ from ganbench.report.page import images, methods, render, selection
 from ganbench.report.page.logs import excerpt
 from ganbench.report.watch import watched
 from ganbench.store import Store
+from ganbench.testing.records import Records, axes
 
 WAIT = 10.0  # seconds for the page to do what it was asked
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from records import Records
 from test_bad_plugins import records, run
 
 from ganbench import space
@@ -15,6 +14,7 @@ from ganbench.plugins import installed
 from ganbench.provenance import of_unit
 from ganbench.report.files import parquet
 from ganbench.store import Store
+from ganbench.testing.records import Records
 
 WHAT = ("id", "version", "distribution", "distribution_version")
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from records import Records
 from rich.console import Console
 
 from ganbench import status
 from ganbench.cli import main
 from ganbench.store import Store
+from ganbench.testing.records import Records
 
 BUDGET: dict[str, Any] = {
     "budget": {"unit": "generator_updates", "amount": 100.0},

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from records import Records
 from rich.console import Console
 
 from ganbench import report
@@ -29,6 +28,7 @@ from ganbench.report.study import Study
 from ganbench.report.style import saved
 from ganbench.report.words import for_latex
 from ganbench.store import Store
+from ganbench.testing.records import Records
 
 HOSTILE = "=cmd()|<script>alert(1)</script>[red]x[/nope] $\\frac{a}{b}$ \x1b[31m & 100% #1_2^3~\nline"
 
