@@ -44,7 +44,7 @@ def _own_data_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _denormal_numbers() -> Iterator[None]:
-    """What trains in the tests' own process sets denormal numbers to zero there, which hypothesis does not work with."""
+    """What trains in this process sets denormal numbers to zero, which hypothesis does not work with."""
     yield
     if torch := sys.modules.get("torch"):
         torch.set_flush_denormal(False)
