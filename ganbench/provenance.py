@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ganbench.plan import Plan
 
 Made = dict[str, Any]
+#: What is said of a component (`about`), in this order.
+FACTS = ("id", "version", "distribution", "distribution_version")
 
 
 def about(component: Component, plugins: Plugins, *, id: str = "", version: str | None = None) -> Made:
@@ -24,12 +26,9 @@ def about(component: Component, plugins: Plugins, *, id: str = "", version: str 
     the dataset's with its argument; `version` saves loading the component. Raises `UserError` where that fails.
     """
     plugin = plugins.plugin_of(component)
-    return {
-        "id": id or component.id,
-        "version": component.load().version if version is None else version,
-        "distribution": plugin.distribution if plugin else "",
-        "distribution_version": plugin.version if plugin else "",
-    }
+    source = (plugin.distribution, plugin.version) if plugin else ("", "")
+    own = component.load().version if version is None else version
+    return dict(zip(FACTS, (id or component.id, own, *source), strict=True))
 
 
 def of_unit(task: Mapping[str, Any], plugins: Plugins, metrics: Iterable[str] | None = None) -> Made:

@@ -17,7 +17,7 @@ import pandas as pd
 from ganbench.aside import halved
 from ganbench.contracts import Tables
 from ganbench.errors import GanbenchError, UserError
-from ganbench.provenance import of_cell, of_old
+from ganbench.provenance import FACTS, of_cell, of_old
 from ganbench.records import Kind, all_events, check_event, check_manifest, check_run, check_task
 from ganbench.store import read_json, read_lines
 
@@ -70,8 +70,7 @@ _SCORES = [
 ]
 _POINTS = ["curve", "best", "last"]
 _AXES = ("generator_updates", "images", "epochs", "seconds")
-_MADE = ("id", "version", "distribution", "distribution_version")
-_REFERENCES = ["dataset", "metric", "value", "samples", "note", *(f"metric_{what}" for what in _MADE)]
+_REFERENCES = ["dataset", "metric", "value", "samples", "note", *(f"metric_{what}" for what in FACTS)]
 _DATASETS = [
     "dataset",
     "status",
@@ -344,4 +343,4 @@ def _references(dataset: str, manifest: Record) -> list[dict[str, Any]]:
         for metric, reason in manifest.get("unavailable", {}).items()
     ]
     metrics = manifest.get("components", {}).get("metrics", {})
-    return [{**row, **{f"metric_{what}": metrics.get(row["metric"], {}).get(what) for what in _MADE}} for row in rows]
+    return [{**row, **{f"metric_{what}": metrics.get(row["metric"], {}).get(what) for what in FACTS}} for row in rows]

@@ -11,6 +11,7 @@ from pyarrow.parquet import ParquetWriter
 from tabulate import tabulate
 
 from ganbench.contracts import Tables
+from ganbench.provenance import FACTS
 from ganbench.report import evidence, ranks, speed
 from ganbench.report.boards import LEGEND, WORDS, Board, boards, failures, score
 from ganbench.report.configurations import canonical
@@ -19,7 +20,6 @@ from ganbench.report.words import MISSING, for_csv, for_markdown
 
 #: So many rows of the long table are made at a time, and are a row group of the file: all at once take gigabytes.
 _ROWS = 2**17
-_MADE = ("id", "version", "distribution", "distribution_version")
 #: What `results.parquet` leaves out of the cells.
 _UNTIDY = ("config", "settings", "speed", "environment", "classes", "components")
 _TEXTS = ("dataset", "variant", "configuration", "params", "statuses", "reason")
@@ -91,7 +91,7 @@ def parquet(tables: Tables | Ranked) -> bytes:
         shown = [texts.get(id(each)) or texts.setdefault(id(each), canonical(each)) for each in cells[column]]
         cells[column] = pd.Series(shown, index=cells.index, dtype=object)
     for role in ("variant", "dataset"):
-        for what in _MADE:
+        for what in FACTS:
             texts_of = [(each.get(role) or {}).get(what) for each in made]
             cells[f"{role}_{what}"] = pd.Series(texts_of, index=cells.index, dtype=object)
     cells["directory"] = [directory.name for directory in cells["directory"]]
@@ -109,8 +109,8 @@ def parquet(tables: Tables | Ranked) -> bytes:
 
     # What the columns hold is told from all rows: those of one part may have nothing there.
     fields = [*pa.Schema.from_pandas(cells, preserve_index=False), *pa.Schema.from_pandas(own, preserve_index=False)]
-    fields += [pa.field(f"metric_{what}", pa.string()) for what in _MADE]
-    texts_only = {f"{role}_{what}" for role in ("variant", "dataset") for what in _MADE}
+    fields += [pa.field(f"metric_{what}", pa.string()) for what in FACTS]
+    texts_only = {f"{role}_{what}" for role in ("variant", "dataset") for what in FACTS}
     fields = [field.with_type(pa.string()) if field.name in texts_only else field for field in fields]
     about = pa.Schema.from_pandas(part(0), preserve_index=False).metadata
     schema, buffer = pa.schema(fields, about), io.BytesIO()
@@ -135,9 +135,9 @@ class _Metrics:
             key = id(made), metric
             if (row := self._known.get(key)) is None:
                 about = (made.get("metrics") or {}).get(metric) or {}
-                row = self._known[key] = tuple(about.get(what) for what in _MADE)
+                row = self._known[key] = tuple(about.get(what) for what in FACTS)
             rows.append(row)
-        columns = zip(*rows, strict=True) if rows else [()] * len(_MADE)
+        columns = zip(*rows, strict=True) if rows else [()] * len(FACTS)
         return pd.DataFrame(
-            {f"metric_{what}": pd.Series(texts, dtype=object) for what, texts in zip(_MADE, columns, strict=True)}
+            {f"metric_{what}": pd.Series(texts, dtype=object) for what, texts in zip(FACTS, columns, strict=True)}
         )

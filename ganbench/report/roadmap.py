@@ -11,7 +11,7 @@ import pandas as pd
 from ganbench.contracts import Tables
 from ganbench.report.advice import advice, seen_from
 from ganbench.report.boards import coverage, score
-from ganbench.report.leaderboard import Ranked, leaderboards
+from ganbench.report.leaderboard import Ranked
 from ganbench.report.limits import limits
 from ganbench.report.matched import Comparison, comparisons, csv
 from ganbench.report.pairs import BEST, VARIANT, Group, groups, ordered, settings
@@ -38,11 +38,10 @@ class Matched(NamedTuple):
 
 def matched(tables: Tables) -> Matched:
     """Compare whatever the plan of `tables` has in pairs."""
-    tables = ordered(tables)
-    boards = leaderboards(tables)
-    cells = groups(tables)
-    found = comparisons(tables, boards, cells)
-    return Matched(found, _markdown(tables, found, boards, cells) if found else "")
+    ranked = Ranked(ordered(tables))
+    cells = groups(ranked.tables)
+    found = comparisons(ranked.tables, ranked.leaderboards, cells)
+    return Matched(found, _markdown(ranked, found, cells) if found else "")
 
 
 def files(tables: Tables) -> dict[str, str]:
@@ -55,12 +54,13 @@ def roadmap(tables: Tables) -> str:
     return matched(tables).roadmap
 
 
-def _markdown(tables: Tables, found: list[Comparison], boards: pd.DataFrame, cells: list[Group]) -> str:
+def _markdown(ranked: Ranked, found: list[Comparison], cells: list[Group]) -> str:
+    tables, boards = ranked.tables, ranked.leaderboards
     speaking = voice(tables, found)
     statuses = settings(cells)
     datasets = sorted({each.dataset for each in found if each.dataset})
     parts = [_header(tables, speaking)]
-    leaders = of_leaders(Ranked(tables))
+    leaders = of_leaders(ranked)
     for dataset in datasets:
         here = [each for each in found if each.dataset == dataset]
         table = boards[[clean(name) == dataset for name in boards["dataset"]]]
