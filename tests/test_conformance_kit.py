@@ -201,6 +201,9 @@ def register_metrics(register):
     assert "did you mean 'good'?" in done.output
     done = CliRunner().invoke(main, ["check", "good", "--kind", "variants"])
     assert done.exit_code == 2
+    done = CliRunner().invoke(main, ["check", "good", "--set", "width=3"])
+    assert done.exit_code == 2
+    assert "metrics/mine/good has no parameters, so width cannot be set" in done.output
 
 
 def test_the_kit_imports_neither_torch_nor_pytest() -> None:

@@ -59,6 +59,10 @@ def suite(
     case: Case = module.CASE(cls, name, plugin=plugin, params=params, argument=argument, device=device)
     checks: list[Check[Any]] = list(module.CHECKS)
     expected_failures(case, checks)
+    if params and not hasattr(cls, "Params"):
+        raise UserError(
+            f"{shown} has no parameters, so {', '.join(params)} cannot be set; only variants and datasets have"
+        )
     if params:
         case.params  # noqa: B018  (an inadmissible value is the caller's mistake, not the component's)
     return Suite(shown, case, checks)
