@@ -53,7 +53,7 @@ def evaluate(
     """
     from ganbench.environment import set_up
     from ganbench.run import choose_device
-    from ganbench.scored import DEFAULT_METRICS, Scorer, checked_name, of_run, put, usual
+    from ganbench.scored import DEFAULT_METRICS, Scorer, check_free, checked_name, of_run, usual
     from ganbench.store import Store, write_json
 
     if name is not None and len(paths) > 1:
@@ -77,6 +77,9 @@ def evaluate(
 
     scorer = Scorer(protocol, device=choose_device(device), say=say)
     found = [scorer.read(path, which=split, samples=samples) for path in paths]
+    for images, called in zip(found, names, strict=True):
+        if store:
+            check_free(store, protocol.task["dataset"], called, images.digest)
     scorer.open()
     real = scorer.real()
     records = [scorer.score(images, called) for images, called in zip(found, names, strict=True)]
@@ -92,8 +95,8 @@ def evaluate(
             raise UserError(f"{target} cannot be written ({error.strerror or error})") from error
         click.echo(target)
     if store:
-        for path in put(store, records):
-            click.echo(path)
+        for record in records:
+            click.echo(store.keep_scored(record))
         click.echo(f"`ganbench report {store.root}` shows them, apart from what was trained there")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from ganbench.data import Prepared, data_root, prepare
 from ganbench.errors import UserError, did_you_mean, on_one_line, shown
 from ganbench.evaluate import Evaluator, real_blocks, real_rows
 from ganbench.foreign import Foreign, read
+from ganbench.inspection import UNREADABLE
+from ganbench.inspection import record as inspected
 from ganbench.plugins import installed
 from ganbench.provenance import of_unit
-from ganbench.records import check_run
+from ganbench.records import check_run, check_scored
 from ganbench.store import FORMAT, Record, Store, now
 from ganbench.tables import trusted
 from ganbench.trained import use_named
@@ -192,16 +195,16 @@ class Scorer:
         }
 
 
-def put(store: Store, records: Sequence[Record]) -> list[Path]:
-    """Put the records beside the run's, for its leaderboards. Raises `UserError` where a name is that of others."""
-    for record in records:
-        for path, known in store.scored(record["dataset"]):
-            if known and known.get("name") == record["name"] and known.get("sha256") != record["sha256"]:
+def check_free(store: Store, dataset: str, name: str, digest: str) -> None:
+    """Raise `UserError` where the run has other images of that `name` on its leaderboard of `dataset` already."""
+    for path in store.scored(dataset):
+        with suppress(*UNREADABLE):  # `ganbench doctor` says what is wrong with it
+            known = inspected(path, check_scored)
+            if known["name"] == name and known["sha256"] != digest:
                 raise UserError(
-                    f"{store.root} has scores of other images called {record['name']!r} on {record['dataset']}; choose "
-                    f"another --name, or delete {path}"
+                    f"{store.root} has scores of other images called {name!r} on {dataset}; choose another --name, or "
+                    f"delete {path}"
                 )
-    return [store.keep_scored(record) for record in records]
 
 
 def checked_name(text: str) -> str:

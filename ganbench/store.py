@@ -414,10 +414,9 @@ class Store:
         for path in sorted((self.root / "references").glob("*/task.json")):
             yield Unit(path.parent)
 
-    def scored(self, dataset: str) -> Iterator[tuple[Path, Record | None]]:
-        """The records of images scored against `dataset` that were not trained here; None what cannot be read."""
-        for path in sorted((self.root / "scored" / slug(dataset)).glob("*.json")):
-            yield path, read_json(path)
+    def scored(self, dataset: str) -> list[Path]:
+        """The records of images scored against `dataset` that were not trained here, in order of name."""
+        return sorted((self.root / "scored" / slug(dataset)).glob("*.json"))
 
     def keep_scored(self, record: Mapping[str, Any]) -> Path:
         """Write such a record, in the place of one of that name; where it is."""

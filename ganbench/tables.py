@@ -352,7 +352,7 @@ def _references(dataset: str, manifest: Record) -> list[dict[str, Any]]:
 def _scored(store: Store, dataset: str, task: Record, manifest: Record) -> list[dict[str, Any]]:
     """The rows of `scored` for one dataset, of which the run says `task` and `manifest`."""
     rows: list[dict[str, Any]] = []
-    for path, _ in store.scored(dataset):
+    for path in store.scored(dataset):
         try:
             if _leads_out(path.parent, store.root):
                 raise _Damaged("its folder is a link that leads out of the results folder")
