@@ -39,9 +39,17 @@ class Foreign:
 
 
 def read(
-    path: Path, spec: DataSpec, classes: Sequence[str], root: Path, *, which: str | None, samples: int | None
+    path: Path,
+    spec: DataSpec,
+    classes: Sequence[str],
+    root: Path,
+    *,
+    which: str | None = None,
+    samples: int | None = None,
+    most: int | None = None,
 ) -> Foreign:
-    """The images at `path` as images of `spec`: of the split `which`, where it has several, and so many `samples`.
+    """The images at `path` as images of `spec`: of the split `which`, where it has several; so many `samples`, or at
+    `most` so many.
 
     A folder is read as dataset ``folder:PATH`` is (larger images are reduced and cropped to their centre, colours made
     grey where the dataset is), an .npz file as ``npz:PATH``, which resizes nothing. Labels are kept where they are the
@@ -74,7 +82,7 @@ def read(
     if labels is not None:
         labels, why = _labels(labels, list(dataset.class_names()), classes)
         notes += [f"{path}: labels are left out: {why}"] if why else []
-    chosen = _chosen(len(images), samples)
+    chosen = _chosen(len(images), samples or most)
     folder = path / name if kind == "folder" and len(splits) > 1 else path
     digest, resized = _folder(folder, spec.size) if kind == "folder" else (sha256(path), 0)
     if resized:

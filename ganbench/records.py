@@ -291,14 +291,14 @@ class ReferenceManifest(_Manifest):
     real: dict[Metric, Real] = {}
 
 
-class ForeignScore(_Record):
+class ScoredValue(_Record):
     value: Score
     version: Text
     extractor: Name | None = None
     hash: Text | None = None
 
 
-class Foreign(_Record):
+class Scored(_Record):
     """A record below ``scored/``."""
 
     name: Name
@@ -309,7 +309,7 @@ class Foreign(_Record):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     samples: Count
     resized: Count = 0
-    metrics: dict[Metric, ForeignScore]
+    metrics: dict[Metric, ScoredValue]
 
 
 def check_run(record: object) -> str:
@@ -331,7 +331,7 @@ def check_manifest(record: object, unit: Kind | None = None) -> str:
 
 def check_scored(record: object) -> str:
     """The same of a record below ``scored/``."""
-    return _wrong(Foreign, record)
+    return _wrong(Scored, record)
 
 
 def check_event(record: object) -> str:

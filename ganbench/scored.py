@@ -24,7 +24,8 @@ from ganbench.store import FORMAT, Record, Store, now
 from ganbench.tables import trusted
 from ganbench.trained import use_named
 
-DEFAULT_METRICS: tuple[str, ...] = tuple(Benchmark.model_fields["metrics"].get_default(call_default_factory=True))
+DEFAULT_METRICS: tuple[str, ...] = tuple(Benchmark.model_fields["metrics"].default)
+_NEEDED = ("dataset_id", "dataset_params", "metrics", "extractors", "reference")
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,11 @@ def of_run(store: Store, dataset: str | None, metrics: Sequence[str]) -> Protoco
         hint = did_you_mean(name, names)
         raise UserError(f"{store.root} has no dataset {shown(name)}{hint}; it has {', '.join(names) or 'none'}")
     task, manifest, _ = trusted(store, store.reference(name), "reference")
-    if manifest["status"] != "done" or "dataset_id" not in task:
+    if manifest["status"] != "done":
         reason = on_one_line(manifest.get("reason") or "") or "see `ganbench doctor`"
         raise UserError(f"{store.root} did not get {name} ready ({manifest['status']}: {reason}); `ganbench run` does")
+    if lacking := [field for field in _NEEDED if task.get(field) is None]:
+        raise UserError(f"{store.root} does not say the {lacking[0]} of {name}; `ganbench run` writes its task anew")
     use_named(task)
     chosen: dict[str, str] = {}
     for metric in metrics or task["metrics"]:
@@ -98,9 +101,8 @@ def of_run(store: Store, dataset: str | None, metrics: Sequence[str]) -> Protoco
                 f"the cells of {store.root} are scored by {metric} version {chosen[metric]}, and this is version "
                 f"{today}, whose numbers do not compare; `ganbench run` scores them again"
             )
-    counts = {(outline.get("evaluate") or run.get("evaluate") or {}).get("samples") for outline in outlines
-              if outline["dataset"] == name}  # fmt: skip
-    samples = max((count for count in counts if count), default=Evaluate().samples)
+    evaluates = [each.get("evaluate") or run.get("evaluate") for each in outlines if each["dataset"] == name]
+    samples = max((each["samples"] for each in evaluates if each), default=Evaluate().samples)
     return Protocol({**task, "metrics": chosen}, samples, manifest)
 
 
@@ -123,10 +125,7 @@ class Scorer:
         """The images at `path`; see `foreign.read`. Raises `UserError` where a metric needs more of them."""
         spec: DataSpec = self.data.spec
         names = list(self.dataset.class_names()) or [str(number) for number in range(spec.classes)]
-        most = self.protocol.samples
-        found = read(path, spec, names, data_root(), which=which, samples=samples)
-        if samples is None and most is not None and found.samples > most:
-            found = read(path, spec, names, data_root(), which=which, samples=most)
+        found = read(path, spec, names, data_root(), which=which, samples=samples, most=self.protocol.samples)
         for name in self.protocol.task["metrics"]:
             least = installed().find("metrics", name).load().minimum_samples
             if found.samples < least:

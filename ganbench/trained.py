@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Point = Literal["best", "last"]
 _SHOWN = 5  # cells that a sentence names
-_NEEDED = ("variant_id", "params", "dataset_id", "dataset_params", "fingerprint", "seed", "rank")
+_NEEDED = ("variant_id", "params", "dataset_id", "dataset_params", "fingerprint", "seed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def open_cell(
         )
     if lacking := [field for field in _NEEDED if field not in task]:
         raise UserError(f"{name} cannot be opened: its cell.json does not say its {lacking[0]}")
-    point: Point = at or task["rank"]["at"]
+    point: Point = at or store.run()["rank"]["at"]
     path = unit.snapshot(point)
     if not path.is_file() or path.is_symlink():
         raise UserError(

@@ -361,7 +361,7 @@ def test_labels_are_kept_where_they_are_the_datasets(tmp_path, digits):
 
     def labels(folders: Sequence[str], classes: Sequence[str], name: str) -> tuple[Any, list[str]]:
         folder = pngs(images, tmp_path / name, folders)
-        found = read(folder, digits.spec, classes, tmp_path, which=None, samples=None)
+        found = read(folder, digits.spec, classes, tmp_path)
         return None if found.split.labels is None else found.split.labels.tolist(), found.notes
 
     assert labels(["3", "3", "3", "7", "7", "7"], numbers, "numbers") == ([3, 3, 3, 7, 7, 7], [])
@@ -370,7 +370,7 @@ def test_labels_are_kept_where_they_are_the_datasets(tmp_path, digits):
     assert none is None
     assert "labels are left out: no class is called like its folder 'part-1'" in notes[0]
     np.savez(tmp_path / "labelled.npz", np.asarray(images), np.array([0, 1, 2, 3, 4, 5]))
-    found = read(tmp_path / "labelled.npz", digits.spec, numbers[:4], tmp_path, which=None, samples=None)
+    found = read(tmp_path / "labelled.npz", digits.spec, numbers[:4], tmp_path)
     assert found.split.labels is None
     assert "they run from 0 to 5 for 4 classes" in found.notes[0]
 
@@ -382,7 +382,7 @@ def test_larger_files_are_reduced_as_folder_does_and_counted(tmp_path, digits):
     pngs(rng.integers(0, 256, (1, 1, 8, 8), dtype=np.uint8), folder / "a")
     shutil.move(folder / "a" / "00000.png", folder / "z.png")
     (folder / "a").rmdir()
-    found = read(folder, digits.spec, [], tmp_path, which=None, samples=None)
+    found = read(folder, digits.spec, [], tmp_path)
     as_folder = installed().dataset(f"folder:{folder}", {"size": 8, "channels": 1}).load(tmp_path)["train"]
     assert np.array_equal(found.split.images, as_folder.images)
     assert found.resized == 3
@@ -391,7 +391,7 @@ def test_larger_files_are_reduced_as_folder_does_and_counted(tmp_path, digits):
 
 def test_the_digest_of_a_folder_can_be_made_by_hand(tmp_path, digits):
     folder = pngs(digits.splits["test"].images[:3], tmp_path / "some")
-    found = read(folder, digits.spec, [], tmp_path, which=None, samples=None)
+    found = read(folder, digits.spec, [], tmp_path)
     command = "find . -type f | sed 's|^./||' | LC_ALL=C sort | xargs sha256sum | sha256sum"
     by_hand = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=True)
     assert found.digest == by_hand.stdout.split()[0]

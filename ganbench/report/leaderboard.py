@@ -117,7 +117,9 @@ def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     ]
     for (dataset, name, digest), group in tables.scored.dropna(subset="metric").groupby(["dataset", "name", "sha256"]):
         row = _fixed(str(dataset), "scored", f"{MARK} {clean(name)}", group, ranked_by)
-        rows.append({**row, "reason": f"scored from files, not trained here; sha256 {digest}"})
+        hidden = [f"; {metric}: {why}" for metric, why in zip(group["metric"], group["note"], strict=True) if why]
+        said = f"scored from files, not trained here; sha256 {digest}{''.join(hidden)}"
+        rows.append({**row, "reason": clean(said)})
     table = pd.DataFrame(rows, columns=_columns(ranked_by))
     value = table[f"{ranked_by.metric}_{ranked_by.at}_mean"].astype(float).where(table["row"] == "configuration")
     ranks = value.groupby(table["dataset"]).rank(method="min", ascending=ranked_by.lower)
