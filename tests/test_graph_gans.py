@@ -59,7 +59,6 @@ def test_neighbours_are_searched_in_float32_inside_autocast():
     torch.manual_seed(0)
     maps = torch.randn(2, 8, 12, 12)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(nearest(maps, 8), nearest(maps.double().float(), 8))
         assert np.array_equal(nearest(maps, 8).numpy(), brute_force(maps, 8))
 
 

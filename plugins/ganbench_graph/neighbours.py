@@ -44,8 +44,9 @@ def nearest(maps: Tensor, k: int, *, block: int = BLOCK) -> Tensor:
 def gather(values: Tensor, places: Tensor) -> Tensor:
     """The rows of `values` (N×HW×F) in these `places` (int64 N×HW×k) of the same image: N×HW×k×F.
 
-    They are looked up as embeddings are, whose gradients are added up in a fixed order on a CPU with any number of
-    threads and on a GPU; those of `torch.gather` and of an index are not. Nothing waits for the device.
+    They are looked up as embeddings are, whose gradients are added up in a fixed order: on a CPU whatever the number of
+    threads, where those of an index are not, and by torch's sources on a GPU, where those of `torch.gather` are not.
+    Nothing waits for the device.
     """
     n, count, _ = values.shape
     first = torch.arange(0, n * count, count, device=places.device)
