@@ -130,8 +130,11 @@ def alone(job: Job) -> Any:
 @click.option("--batch", default=32, show_default=True, help="Images per minibatch.")
 @click.option("--rounds", type=click.IntRange(1), default=2, show_default=True, help="Turns of each player measured.")
 @click.option("--size", default=32, show_default=True, help="Pixels; 8 is for a quick try.")
-@click.option("--only", default="", help="Variants whose name contains this.")
-def main(device: str, threads: int, batch: int, rounds: int, size: int, only: str) -> None:
+@click.option("--only", multiple=True, help="This variant (repeatable).")
+@click.option("--k", multiple=True, type=int, help="This number of neighbours (repeatable).")
+def main(
+    device: str, threads: int, batch: int, rounds: int, size: int, only: tuple[str, ...], k: tuple[int, ...]
+) -> None:
     """Measure all cases and print a table in Markdown."""
     machine = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{processor()}, {threads} threads"
     click.echo(f"{machine}; torch {torch.__version__}; fp32; batch {batch}; {size}×{size}×{SPEC.channels}; ", nl=False)
@@ -141,7 +144,7 @@ def main(device: str, threads: int, batch: int, rounds: int, size: int, only: st
     )
     click.echo("|---|---|---|---|---|---|---|---|")
     for variant, params in CASES:
-        if only not in variant:
+        if (only and variant not in only) or (k and params.get("k") not in k):
             continue
         found: Found = alone(Job(variant, params, device, threads, batch, rounds, size))
         click.echo(
