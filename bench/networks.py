@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
     name: str
     cost: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     layers: str  # "ganbench", or of PyTorch-GAN's shape: "plain" or "quick"
 
 

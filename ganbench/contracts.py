@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ganbench.game import Game
 
 
+Kind = Literal["labelled", "unlabelled", "paired", "unpaired", "points"]
+
+
 class _Checked:
     """What the classes have in common that `ganbench.testing` checks."""
 
@@ -28,30 +31,58 @@ class _Checked:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What is known of a dataset without loading it. `shape` is (C, H, W); `classes` is 0 for unlabelled data."""
+    """What is known of a dataset without loading it.
 
-    shape: tuple[int, int, int]
+    `shape` is (C, H, W) of images, or (d,) of points; `classes` is 0 for unlabelled data. `source` is the shape
+    (C', H', W') of the source images of image-to-image data: every image is what its source is to become (`paired`),
+    or both are collections of their own. ``DataSpec((1, 28, 28), classes=10)``, ``DataSpec((2,))``.
+    """
+
+    shape: tuple[int, ...]
     classes: int = 0
+    source: tuple[int, ...] | None = None
+    paired: bool = False
 
     @property
-    def kind(self) -> Literal["labelled", "unlabelled"]:
+    def kind(self) -> Kind:
+        """What sort of data it is; images with sources are not called labelled, and points neither."""
+        if len(self.shape) == 1:
+            return "points"
+        if self.source is not None:
+            return "paired" if self.paired else "unpaired"
         return "labelled" if self.classes else "unlabelled"
 
     @property
     def channels(self) -> int:
+        """Channels of an image; of points, their dimension."""
         return self.shape[0]
 
     @property
     def size(self) -> int:
-        """Height and width of the (square) images in pixels."""
-        return self.shape[1]
+        """Height and width of the (square) images in pixels; of points, 1."""
+        return self.shape[1] if len(self.shape) == 3 else 1
 
 
 class Split(NamedTuple):
-    """One split of a dataset: `images` uint8 N×C×H×W, `labels` int64 N or None."""
+    """One split of a dataset: `images` uint8 N×C×H×W (or points, float32 N×d), `labels` int64 N or None.
+
+    Of image-to-image data also `sources`, uint8 M×C'×H'×W' (M = N where they are paired), and where they are unpaired
+    and labelled `source_labels`, int64 M.
+    """
 
     images: np.ndarray
     labels: np.ndarray | None = None
+    sources: np.ndarray | None = None
+    source_labels: np.ndarray | None = None
+
+    def at(self, images: Any, sources: Any) -> Split:
+        """The images (with their labels) and the sources (with theirs) at these places: slices, indices or masks."""
+        return Split(
+            self.images[images],
+            None if self.labels is None else self.labels[images],
+            None if self.sources is None else self.sources[sources],
+            None if self.source_labels is None else self.source_labels[sources],
+        )
 
 
 class Variant(_Checked, ABC):
@@ -61,17 +92,28 @@ class Variant(_Checked, ABC):
     paper: ClassVar[str] = ""
     #: Raised by the author whenever the same parameters give different numbers; part of every cell's key.
     version: ClassVar[str] = "1"
+    #: The kinds of data (`DataSpec.kind`) that it can be trained on; on others it is a planned skip.
+    takes: ClassVar[tuple[Kind, ...]] = ("labelled", "unlabelled")
 
     @abstractmethod
     def game(self, data: DataSpec, params: Any) -> Game:
-        """Build networks, costs and players for images of `data.shape`.
+        """Build networks, costs and players for images (or points) of `data.shape`.
 
         Called with the device as torch's default device and the seed set, so plain module construction suffices.
         """
 
     def unsuitable(self, data: DataSpec, params: Any) -> str | None:
-        """Why this variant cannot be trained on `data` (a planned skip), or None. Must not need torch."""
+        """Why this variant cannot be trained on `data` (a planned skip), or None. Must not need torch.
+
+        Only asked about data of a kind that it `takes`.
+        """
         return None
+
+    def refusal(self, data: DataSpec, params: Any) -> str | None:
+        """`unsuitable`, and before that what `takes` says. Not to be overridden."""
+        if data.kind not in self.takes:
+            return f"it is made for {' or '.join(self.takes)} data, and this is {data.kind}"
+        return self.unsuitable(data, params)
 
 
 class Dataset(_Checked, ABC):
@@ -108,14 +150,21 @@ class Dataset(_Checked, ABC):
 class Features(NamedTuple):
     """One batch as a metric sees it.
 
-    `images` uint8 N×C×H×W, `labels` int64 N (those asked of a conditional generator) or None, and where the metric
-    names an extractor: `features` float N×d and `logits` float N×K.
+    `images` uint8 N×C×H×W (points: float N×d), `labels` int64 N (those asked of a conditional generator; of the
+    sources of a translation) or None, and where the metric names an extractor: `features` float N×d and `logits`
+    float N×K. `targets` (like `images`): what they ought to be, the ground truth of paired data or the originals of
+    reconstructions. `sources` uint8 N×C'×H'×W': what they are translations of. `latents` and `encoded` float N×dim:
+    what samples were made from, and what the encoder sees in them.
     """
 
     images: Tensor
     labels: Tensor | None = None
     features: Tensor | None = None
     logits: Tensor | None = None
+    targets: Tensor | None = None
+    sources: Tensor | None = None
+    latents: Tensor | None = None
+    encoded: Tensor | None = None
 
 
 class Extractor(_Checked, ABC):
@@ -168,6 +217,13 @@ class Metric(_Checked, ABC):
     direction: ClassVar[Literal["lower", "higher"]] = "lower"
     needs_reference: ClassVar[bool] = False
     minimum_samples: ClassVar[int] = 2
+    #: The kinds of data (`DataSpec.kind`) that it can score; on others it is unavailable.
+    takes: ClassVar[tuple[Kind, ...]] = ("labelled", "unlabelled", "paired", "unpaired")
+    #: What it sees. ``samples``: generated images, or the translations of held-out sources (with their ``targets``).
+    #: ``reconstructions``: held-out images encoded and decoded, or held-out sources translated there and back, with
+    #: the originals as ``targets``. ``latents``: samples with the ``latents`` that they were made from and as they are
+    #: ``encoded``. Unavailable where the game cannot give it.
+    stream: ClassVar[Literal["samples", "reconstructions", "latents"]] = "samples"
     #: The protocol version: numbers of different versions are never compared.
     version: ClassVar[str] = "1"
 

@@ -43,7 +43,8 @@ def flops(game: Game, data: DataSpec) -> Flops:
     """
     n = game.batch_size
     labels = torch.zeros(n, dtype=torch.int64, device="meta")
-    batch = Batch(torch.empty(n, *data.shape, device="meta"), labels if data.classes else None)
+    sources = None if data.source is None else torch.empty(n, *data.source, device="meta")
+    batch = Batch(torch.empty(n, *data.shape, device="meta"), labels if data.classes else None, sources)
     everyone = {parameter for player in game.players for parameter in player.parameters()}
     turn = {}
     for player in game.players:
@@ -55,7 +56,7 @@ def flops(game: Game, data: DataSpec) -> Flops:
         turn[player.name] = counter.get_total_flops()
     game.generator.eval()
     with torch.no_grad(), _counter() as counter:
-        game.sample(n, labels if game.conditional else None)
+        game.sample(n, sources if game.translates else labels if game.conditional else None)
     whole = sum(turn[player.name] * player.turns for player in game.players)
     return Flops(turn, whole, counter.get_total_flops() / n)
 

@@ -29,8 +29,8 @@ class Prepared:
     """A dataset on disk, its arrays memory-mapped: opening one reads headers, not images.
 
     `name` is the full name it was asked for by (``digits``, ``folder:/x/y``); `splits` always has ``train`` and
-    ``test``, images uint8 N×C×H×W and labels int64 N in 0 .. classes-1 (None for unlabelled data); `fingerprint` is
-    the SHA-256 (hex) of the content; `held_out` says that the test split was taken out of the source's train split.
+    ``test``, as `Split` says, labels in 0 .. classes-1 (None for unlabelled data); `fingerprint` is the SHA-256 (hex)
+    of the content; `held_out` says that the test split was taken out of the source's train split.
     """
 
     name: str
@@ -45,10 +45,9 @@ class Prepared:
         if name != "train+test":
             return self.splits[name]
         train, test = self.splits["train"], self.splits["test"]
-        images = np.concatenate([train.images, test.images])
-        if train.labels is None or test.labels is None:
-            return Split(images)
-        return Split(images, np.concatenate([train.labels, test.labels]))
+        both = zip(train, test, strict=True)
+        joined = [None if one is None or other is None else np.concatenate([one, other]) for one, other in both]
+        return Split._make(joined)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -79,7 +78,7 @@ def lookup(name: str, dataset: Dataset, root: Path) -> Prepared | None:
         if any((folder / file).stat().st_size != size for file, size in manifest["files"].items()):
             return None
         splits = {split: _open(folder, split, manifest["files"]) for split in manifest["splits"]}
-        spec = DataSpec(**{**manifest["spec"], "shape": tuple(manifest["spec"]["shape"])})
+        spec = _spec(manifest["spec"])
         return Prepared(name, spec, splits, manifest["fingerprint"], folder, manifest["held_out"])
     except (DatasetError, OSError, KeyError, TypeError, ValueError, RuntimeError):  # the last: links in a circle
         # The source is gone, or the manifest or an array is not what `prepare` writes: no copy to rely on.
@@ -135,11 +134,19 @@ def _folder(name: str, dataset: Dataset, root: Path) -> Path:
     return root / "prepared" / f"{slug(name, 40)}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
+def _spec(kept: Mapping[str, Any]) -> DataSpec:
+    """The spec that `asdict` made a record of; JSON knows no tuples."""
+    facts: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in kept.items()}
+    return DataSpec(**facts)
+
+
 def _open(folder: Path, split: str, files: Mapping[str, int]) -> Split:
-    images = np.load(folder / f"{split}-images.npy", mmap_mode="r", allow_pickle=False)
-    if f"{split}-labels.npy" not in files:
-        return Split(images)
-    return Split(images, np.load(folder / f"{split}-labels.npy", mmap_mode="r", allow_pickle=False))
+    arrays = {
+        kind: np.load(folder / f"{split}-{kind}.npy", mmap_mode="r", allow_pickle=False)
+        for kind in Split._fields
+        if f"{split}-{kind}.npy" in files
+    }
+    return Split(**arrays)
 
 
 @contextmanager
@@ -194,37 +201,78 @@ def _checked(name: str, spec: DataSpec, loaded: Mapping[str, Split]) -> tuple[di
     def refuse(what: str) -> DatasetError:
         return DatasetError(f"dataset {name!r} does not keep its contract: {what}")
 
-    if len(spec.shape) != 3 or spec.shape[1] != spec.shape[2]:
-        raise refuse(f"the shape of its images is {spec.shape}, not square (C, H, W)")
+    if len(spec.shape) not in (1, 3) or (len(spec.shape) == 3 and spec.shape[1] != spec.shape[2]):
+        raise refuse(f"its shape is {spec.shape}, not that of square images, (C, H, W), or of points, (d,)")
     if len(loaded["train"].images if "train" in loaded else ()) < 2:
         raise refuse("its train split has fewer than two images")
     splits = {}
-    for split, (images, labels) in loaded.items():
-        if images.dtype != np.uint8 or images.shape[1:] != tuple(spec.shape):
-            shape = "×".join(map(str, spec.shape))
-            raise refuse(f"its {split} images are {images.dtype} of shape {images.shape}, not uint8 N×{shape}")
-        if len(images) == 0:
-            raise refuse(f"its {split} split is empty")
-        if (labels is not None) != (spec.classes > 0):
-            given = "no labels" if labels is None else "labels"
-            raise refuse(f"its {split} split has {given}, and its spec says {spec.classes} classes")
-        if labels is not None:
-            if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
-                raise refuse(f"its {split} labels are {labels.dtype} of shape {labels.shape}, not int64 N")
-            if labels.min() < 0 or labels.max() >= spec.classes:
-                raise refuse(f"its {split} labels run from {labels.min()} to {labels.max()} for {spec.classes} classes")
-            labels = np.ascontiguousarray(labels)
-        splits[split] = Split(np.ascontiguousarray(images), labels)
+    for part, split in loaded.items():
+        try:
+            splits[part] = Split._make(None if array is None else np.ascontiguousarray(array) for array in split)
+            _check(splits[part], spec, part)
+        except ValueError as error:
+            raise refuse(str(error)) from None
     if "test" in splits:
         return splits, False
-    images, labels = splits["train"]
-    # Class by class, so that no order of the classes (0 1 0 1 ...) can leave one of them out of the test split.
-    order = np.arange(len(images)) if labels is None else np.argsort(labels, kind="stable")
-    test = np.zeros(len(images), bool)
-    test[order[::HOLD_OUT]] = True
-    for split, chosen in (("train", ~test), ("test", test)):
-        splits[split] = Split(images[chosen], None if labels is None else labels[chosen])
-    return splits, True
+    train, test = _held_out(splits["train"], spec)
+    return {**splits, "train": train, "test": test}, True
+
+
+def _check(split: Split, spec: DataSpec, name: str) -> None:
+    """Raises `ValueError` where the arrays are not what `Split` and `spec` say."""
+    images, labels, sources, source_labels = split
+    kind, what = (np.float32, "points") if spec.kind == "points" else (np.uint8, "images")
+    _check_array(images, kind, spec.shape, f"its {name} {what}")
+    if spec.kind == "points" and not np.isfinite(images).all():
+        raise ValueError(f"its {name} points are not all finite")
+    _check_labels(labels, len(images), spec.classes, f"its {name} split", "labels")
+    if (sources is not None) != (spec.source is not None):
+        given = "no sources" if sources is None else "sources"
+        raise ValueError(f"its {name} split has {given}, and its spec says {spec.source} of them")
+    if sources is not None:
+        assert spec.source is not None
+        _check_array(sources, np.uint8, spec.source, f"its {name} sources")
+        if spec.paired and len(sources) != len(images):
+            raise ValueError(f"its {name} split has {len(sources)} sources for {len(images)} images")
+    if source_labels is not None:
+        if sources is None or spec.paired:
+            raise ValueError(f"its {name} split has labels of sources, which only unpaired sources have")
+        _check_labels(source_labels, len(sources), spec.classes, f"its {name} split", "labels of sources")
+
+
+def _check_array(array: np.ndarray, kind: type[np.generic], shape: tuple[int, ...], who: str) -> None:
+    if array.dtype != kind or array.shape[1:] != tuple(shape):
+        wanted = f"{np.dtype(kind)} N×{'×'.join(map(str, shape))}"
+        raise ValueError(f"{who} are {array.dtype} of shape {array.shape}, not {wanted}")
+    if len(array) == 0:
+        raise ValueError(f"{who} are none")
+
+
+def _check_labels(labels: np.ndarray | None, count: int, classes: int, who: str, what: str) -> None:
+    if (labels is not None) != (classes > 0):
+        given = f"no {what}" if labels is None else what
+        raise ValueError(f"{who} has {given}, and its spec says {classes} classes")
+    if labels is not None:
+        if labels.dtype != np.int64 or labels.shape != (count,):
+            raise ValueError(f"{who}: {what} are {labels.dtype} of shape {labels.shape}, not int64 {count}")
+        if labels.min() < 0 or labels.max() >= classes:
+            raise ValueError(f"{who}: {what} run from {labels.min()} to {labels.max()} for {classes} classes")
+
+
+def _held_out(train: Split, spec: DataSpec) -> tuple[Split, Split]:
+    """A train split without every tenth image, and these as the test split; unpaired sources likewise."""
+    images, labels, sources, source_labels = train
+    test = _every_tenth(len(images), labels)
+    of_sources = test if sources is None or spec.paired else _every_tenth(len(sources), source_labels)
+    return train.at(~test, ~of_sources), train.at(test, of_sources)
+
+
+def _every_tenth(count: int, labels: np.ndarray | None) -> np.ndarray:
+    """Bool `count`. Class by class, so that no order of the classes (0 1 0 1 ...) leaves one of them out."""
+    order = np.arange(count) if labels is None else np.argsort(labels, kind="stable")
+    chosen = np.zeros(count, bool)
+    chosen[order[::HOLD_OUT]] = True
+    return chosen
 
 
 def _fingerprint(splits: Mapping[str, Split]) -> str:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
-from ganbench.batches import quantise
-from ganbench.contracts import DataSpec, Extractor, ExtractorData, Features, Metric, Split
+from ganbench import streams
+from ganbench.contracts import Extractor, ExtractorData, Features, Metric
 from ganbench.data import Prepared
 from ganbench.environment import out_of_memory
 from ganbench.errors import Unavailable
 from ganbench.game import Game
 from ganbench.plugins import Component, installed
-from ganbench.sheets import sheet, sheet_labels
 from ganbench.store import write_atomically
+from ganbench.streams import Inapplicable
 
-BLOCK = 250  # images drawn, classified and scored at a time; part of the protocol, as it fixes the random draws
-_SHEET, FRESH = 2**30, 2**31  # keep the draws of sheets, and of the fresh samples for a chosen snapshot, apart
+_ENCODER = "encoder:"  # how names of its tensors begin in a snapshot, which no module's own can
+FRESH = 2**31  # keeps the draws of the fresh samples for a chosen snapshot apart
 
 References = dict[str, dict[str, Tensor]]
 
@@ -37,7 +37,8 @@ class Evaluator:
 
     `extractors` maps the names that metrics ask for to the extractors they get; `reference` says which images the
     distances compare with (``train`` or ``train+test``). `unavailable` says which of the metrics asked for cannot be
-    had here, and why; the others work.
+    had here, and why; the others work. `inapplicable` are those of them (name -> version) that are not to be had of
+    this data or of the game that was scored, today or ever.
     """
 
     def __init__(
@@ -52,17 +53,23 @@ class Evaluator:
         say: Callable[[str], None],
     ) -> None:
         self.device = device
+        self.data = data
         self.reference = reference
         self.metrics: dict[str, type[Metric]] = {}
         self.extractors: dict[str, Extractor] = {}
         self.references: References = {}
         self.unavailable: dict[str, str] = {}
+        self.inapplicable: dict[str, str] = {}
         kept = root / "extractors"
         source = ExtractorData(data.name, data.spec, data.splits, data.fingerprint, device, kept, say)
         refused: dict[str, str] = {}
         for name in metrics:
             component = installed().find("metrics", name)
             metric: type[Metric] = component.load()
+            if data.spec.kind not in metric.takes:
+                what = f"it scores {' or '.join(metric.takes)} data, and {data.name} is {data.spec.kind}"
+                self._not_here(name, metric, what)
+                continue
             needed = metric.extractor
             if needed and needed not in self.extractors and needed not in refused:
                 try:
@@ -100,48 +107,46 @@ class Evaluator:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.exists():
-                real = data.split(self.reference)
-                count = len(real.images)
+                split = data.split(self.reference)
+                count = len(split.images)
                 say(f"{data.name}: reference statistics of {component.name} from {count:,} images")
                 stream = metric(count)
-                for images, labels in real_blocks(real, self.device):
-                    stream.update(self._features(extractor, images, labels))
+                for block in streams.real(split, self.device, paired=data.spec.paired):
+                    stream.update(_seen_by(extractor, block))
                 temporary = path.with_suffix(".tmp")
                 save_file({name: tensor.cpu().contiguous() for name, tensor in stream.state().items()}, temporary)
                 temporary.replace(path)
         return load_file(path, device=self.device)
 
-    def _features(self, extractor: Extractor | None, images: Tensor, labels: Tensor | None) -> Features:
-        features, logits = extractor(images) if extractor else (None, None)
-        return Features(images, labels, features, logits)
-
     def score(
         self,
-        blocks: Iterator[tuple[Tensor, Tensor | None]],
+        blocks: Iterator[Features],
         samples: int,
         watch: Callable[[dict[str, Features]], None] = lambda seen: None,
+        stream: str = "samples",
     ) -> dict[str, float]:
-        """Every metric's value for a stream of `samples` uint8 images; each extractor runs once on each block.
+        """The values of all metrics of `stream` for `samples` uint8 images; each extractor runs once on each block.
 
         Metrics that need more samples are left out, and so is from now on one that raises. `watch` sees what every
         extractor made of each block.
         """
-        enough = [name for name, cls in self.metrics.items() if cls.minimum_samples <= samples]
-        streams: dict[str, Metric] = {}
+        asked = {name: cls for name, cls in self.metrics.items() if cls.stream == stream}
+        extractors = {cls.extractor: self.extractors[cls.extractor] for cls in asked.values() if cls.extractor}
+        scores: dict[str, Metric] = {}
         values: dict[str, float] = {}
-        for name in enough:
-            with self._alone(name):
-                streams[name] = self.metrics[name](samples)
-        for images, labels in blocks:
-            seen = {name: self._features(extractor, images, labels) for name, extractor in self.extractors.items()}
-            watch(seen)
-            plain = Features(images, labels)
-            for name in [name for name in streams if name in self.metrics]:
+        for name, cls in asked.items():
+            if cls.minimum_samples <= samples:
                 with self._alone(name):
-                    streams[name].update(seen[streams[name].extractor] if streams[name].extractor else plain)
-        for name in [name for name in streams if name in self.metrics]:
+                    scores[name] = cls(samples)
+        for block in blocks:
+            seen = {name: _seen_by(extractor, block) for name, extractor in extractors.items()}
+            watch(seen)
+            for name in [name for name in scores if name in self.metrics]:
+                with self._alone(name):
+                    scores[name].update(seen[scores[name].extractor] if scores[name].extractor else block)
+        for name in [name for name in scores if name in self.metrics]:
             with self._alone(name):
-                values[name] = float(streams[name].compute(self.references.get(name, {})))
+                values[name] = float(scores[name].compute(self.references.get(name, {})))
         return values
 
     @contextmanager
@@ -167,41 +172,62 @@ class Evaluator:
     ) -> dict[str, float]:
         """Every metric's value for `samples` images of the game's generator, which must be in evaluation mode.
 
-        `fresh` draws others than those that the evaluations during training see. `watch` is that of `score`.
+        `fresh` draws others than those that the evaluations during training see; what is made of held-out images is
+        made of those at even places during training and of those at odd places for `fresh`, of as many as there are.
+        A metric whose stream the game does not give is unavailable. `watch` is that of `score`.
         """
-        blocks = self.generated_blocks(game, samples, (seed << 32) + (FRESH if fresh else 0))
-        return self.score(blocks, samples, watch)
+        values: dict[str, float] = {}
+        for stream in sorted({metric.stream for metric in self.metrics.values()}, reverse=True):
+            asked = {name: metric for name, metric in self.metrics.items() if metric.stream == stream}
+            try:
+                blocks, count = self._stream(stream, game, samples, seed, fresh=fresh)
+            except Inapplicable as error:
+                for name, metric in asked.items():
+                    self._not_here(name, metric, str(error))
+                continue
+            for name, metric in asked.items():
+                if count < metric.minimum_samples <= samples:
+                    least = metric.minimum_samples
+                    self._not_here(name, metric, f"it needs {least} held-out images, and {count} are there")
+            values |= self.score(blocks, count, watch if stream == "samples" else lambda seen: None, stream)
+        return values
 
-    def generated_blocks(self, game: Game, samples: int, seed: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """`samples` generated images in uint8 blocks, the same whatever their number and whatever ran before.
+    def _stream(
+        self, stream: str, game: Game, samples: int, seed: int, *, fresh: bool
+    ) -> tuple[Iterator[Features], int]:
+        """The blocks of a stream, and how many images they hold in all. Raises `Inapplicable`."""
+        if stream == "samples" and not game.translates:
+            return self.generated_blocks(game, samples, _draws(seed, fresh=fresh)), samples
+        if stream == "latents":
+            drawn = streams.with_latents(game, samples, _draws(seed, fresh=fresh), self.frequencies, self.device)
+            return drawn, samples
+        paired = self.data.spec.paired
+        half = streams.held_out(self.data.splits["test"], int(fresh))
+        count = min(samples, len(half.images if half.sources is None else half.sources))
+        if stream == "samples":
+            return streams.translated(game, half, count, self.device, paired=paired), count
+        return streams.reconstructed(game, half, count, self.device), count
 
-        Conditional games are asked for labels by the train split's class frequencies.
-        """
-        for start in range(0, samples, BLOCK):
-            torch.manual_seed(seed + start)
-            labels = None
-            if game.conditional:
-                assert self.frequencies is not None
-                draws = torch.multinomial(self.frequencies.double(), BLOCK, replacement=True)
-                labels = draws.to(self.device)
-            images = quantise(game.sample(BLOCK, labels))
-            count = min(BLOCK, samples - start)
-            yield images[:count], None if labels is None else labels[:count]
+    def _not_here(self, name: str, metric: type[Metric], reason: str) -> None:
+        self.metrics.pop(name, None)
+        self.unavailable[name] = reason
+        self.inapplicable[name] = metric.version
+
+    def generated_blocks(self, game: Game, samples: int, seed: int) -> Iterator[Features]:
+        """`samples` generated images in uint8 blocks, as `ganbench.streams.generated` draws them."""
+        return streams.generated(game, samples, seed, self.frequencies, self.device)
 
 
-def sample_sheet(game: Game, spec: DataSpec, device: str, seed: int) -> bytes:
-    """A PNG of 100 samples of `game` in evaluation mode; the latents depend on `seed` alone."""
-    torch.manual_seed((seed << 32) + _SHEET)
-    labels = torch.tensor(sheet_labels(spec.classes), device=device) if game.conditional else None
-    return sheet(quantise(game.sample(100, labels)).cpu().numpy())
+def _seen_by(extractor: Extractor | None, block: Features) -> Features:
+    """A block with what the extractor makes of its images."""
+    if extractor is None:
+        return block
+    features, logits = extractor(block.images)
+    return block._replace(features=features, logits=logits)
 
 
-def real_blocks(split: Split, device: str) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """A split's images in uint8 blocks, with their labels."""
-    for start in range(0, len(split.images), BLOCK):
-        images = torch.tensor(np.asarray(split.images[start : start + BLOCK]), device=device)
-        labels = None if split.labels is None else torch.tensor(np.asarray(split.labels[start : start + BLOCK]))
-        yield images, labels if labels is None else labels.to(device)
+def _draws(seed: int, *, fresh: bool) -> int:
+    return (seed << 32) + (FRESH if fresh else 0)
 
 
 def real_rows(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, Any]]:
@@ -211,15 +237,22 @@ def real_rows(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, Any]]
     """
     test = data.splits["test"]
     count = len(test.images)
-    scores = evaluator.score(real_blocks(test, device=evaluator.device), count)
-    return {name: {"value": value, "samples": count} for name, value in scores.items()}
+    scores = evaluator.score(streams.real(test, evaluator.device, paired=data.spec.paired), count)
+    return {name: {"value": value, "samples": count} for name, value in scores.items() if math.isfinite(value)}
 
 
 def save_snapshot(game: Game, path: Path) -> None:
-    """The generator's state, as safetensors; call it inside `train.evaluating` for the averaged weights."""
-    write_atomically(path, save({name: t.cpu().contiguous() for name, t in game.generator.state_dict().items()}))
+    """State of the generator and the encoder, as safetensors; inside `train.evaluating` that is of averaged weights."""
+    state = dict(game.generator.state_dict())
+    if game.encoder is not None:
+        state |= {_ENCODER + name: tensor for name, tensor in game.encoder.state_dict().items()}
+    write_atomically(path, save({name: tensor.cpu().contiguous() for name, tensor in state.items()}))
 
 
 def load_snapshot(game: Game, path: Path) -> None:
-    """Put a saved state back into the generator."""
-    game.generator.load_state_dict(load_file(path))
+    """Put a saved state back into the generator and the encoder."""
+    state = load_file(path)
+    encoder = {name.removeprefix(_ENCODER): state.pop(name) for name in list(state) if name.startswith(_ENCODER)}
+    game.generator.load_state_dict(state)
+    if game.encoder is not None:
+        game.encoder.load_state_dict(encoder)

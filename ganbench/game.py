@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Batch:
     """One minibatch of real data, on the device.
 
-    `images`: float N×C×H×W in [-1, 1]. `labels`: int64 N, or None for unlabelled data.
-    `sources`: float N×C'×H×W in [-1, 1], the paired inputs of an image-to-image dataset, or None.
+    `images`: float N×C×H×W in [-1, 1]; points are float N×d as they are. `labels`: int64 N, or None for unlabelled
+    data. `sources`: float N×C'×H'×W' in [-1, 1], the sources of image-to-image data (paired: those of `images`;
+    unpaired: drawn by themselves), or None.
     """
 
     images: Tensor
@@ -145,11 +146,15 @@ class Game:
     """A GAN ready to be played: its players in order of play, and how to sample from it.
 
     `batch_size` is the number of real images that the loop draws at a time.
-    `sample(n, labels)` returns n images, float n×C×H×W in [-1, 1]; `labels` (int64 n) is None unless `conditional`.
+    `sample(n, labels)` returns n images, float n×C×H×W in [-1, 1] (or points, float n×d); `labels` (int64 n) is None
+    unless `conditional`. A game that `translates` gets n source images in their place, float n×C'×H'×W' in [-1, 1].
     `generator` is the module whose state determines the samples: it is put in evaluation mode for sampling, averaged
     when `ema` > 0 (the decay per generator update, for instance 0.999) and saved as the snapshot.
     `latent`: the `Latent` that `sample` draws from, one row for each image, if there is one: samples between two of its
     vectors are then kept with the records (`Latent.given`).
+    `encoder`: a module from images to their latent vectors, n×`dim`, if there is one: it is saved with the snapshot
+    (and never averaged), and ``sample`` of what it returns is taken for a reconstruction.
+    `back`: of a game that translates, the way back from images to sources, if it learns one.
     `capturable`: on a GPU each player's turn is recorded once as a CUDA graph and replayed; say False where a cost or
     `after_turn` depends on Python values that change between calls, such as a counter (nothing is wrong on a CPU).
     """
@@ -162,6 +167,9 @@ class Game:
     ema: float = 0.0
     capturable: bool = True
     latent: Latent | None = None
+    encoder: nn.Module | None = None
+    translates: bool = False
+    back: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         names = [player.name for player in self.players]
@@ -171,6 +179,15 @@ class Game:
             raise ValueError("every player takes at least one turn a round")
         if not self.generator_updates_per_round:
             raise ValueError("no player controls the parameters of the generator")
+        if self.encoder is not None and self.latent is None:
+            raise ValueError("a game with an encoder names the `latent` that it encodes to")
+        if self.translates and self.conditional:
+            raise ValueError("a game that translates is asked for images by their sources, not by labels")
+
+    @property
+    def sampled_by(self) -> list[nn.Module]:
+        """The modules that samples and reconstructions come from: the generator, and the encoder if there is one."""
+        return [self.generator] if self.encoder is None else [self.generator, self.encoder]
 
     @property
     def batches_per_round(self) -> int:

@@ -30,11 +30,14 @@ def write(folder: Path, game: Game, images: Tensor, classes: int, seed: int) -> 
     """Write ``neighbours.png``, and ``interpolation.png`` where the game names its `Latent`; remove older ones.
 
     `game` is in evaluation mode with the chosen snapshot; `images` are the training images, uint8 N×C×H×W on the
-    device. What cannot be drawn is left out, with a traceback in the log.
+    device; there is nothing to draw of points and of translations. What cannot be drawn is left out, with a traceback
+    in the log.
     """
     for name, draw in (("neighbours.png", _neighbours), ("interpolation.png", _interpolation)):
         path = folder / name
         path.unlink(missing_ok=True)
+        if images.dim() == 2 or game.translates:
+            continue
         with tried(name):
             torch.manual_seed((seed << 32) + _SEED)
             content = draw(game, images, classes)

@@ -72,7 +72,7 @@ class Row:
     @cached_property
     def skip(self) -> str:
         """Why the variant cannot be trained on the dataset; empty where it can."""
-        return (self.variant.unsuitable(self.data.spec, self.params) or "") if self.data.spec else ""
+        return (self.variant.refusal(self.data.spec, self.params) or "") if self.data.spec else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Literal, NamedTuple
 
-from ganbench.contracts import DataSpec
+from ganbench.contracts import DataSpec, Split
 from ganbench.errors import GanbenchError
 from ganbench.executors import context, in_silence
 from ganbench.plugins import Settled, installed
@@ -48,6 +48,19 @@ class Rate(NamedTuple):
     rounds: float
     peak: int = 0
     free: int = 0
+
+
+def made_up(spec: DataSpec) -> Split:
+    """Data of the shapes that `spec` says, with nothing to see in it."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (_IMAGES, *spec.shape), dtype=np.uint8)
+    labels = random.integers(0, spec.classes, _IMAGES) if spec.classes else None
+    if spec.kind == "points":
+        return Split(images.astype(np.float32) / 127.5 - 1, labels)
+    sources = None if spec.source is None else random.integers(0, 256, (_IMAGES, *spec.source), dtype=np.uint8)
+    return Split(images, labels, sources)
 
 
 def rate(play: Play, processes: int, threads: int, *, seconds: float = 3.0, patience: float = 120.0) -> Rate:
@@ -116,26 +129,21 @@ def _play(connection: Connection, play: Play, threads: int, seconds: float, plug
 
 
 def _measured(connection: Connection, play: Play, threads: int, seconds: float) -> None:
-    import numpy as np
     import torch
 
     from ganbench import randomness, train
     from ganbench.batches import Batches
-    from ganbench.contracts import Split
     from ganbench.environment import set_up
     from ganbench.graphs import recorder_for
 
     set_up(threads)  # as workers do
     on_gpu = play.device == "cuda"
     free = torch.cuda.mem_get_info()[0] if on_gpu else 0
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (_IMAGES, *play.spec.shape), dtype=np.uint8)
-    labels = random.integers(0, play.spec.classes, _IMAGES) if play.spec.classes else None
     variant = installed().find("variants", play.variant).load()()
     with torch.device(play.device):
         randomness.seed(0)
         game = variant.game(play.spec, variant.Params.resolve(play.params))
-    batches = Batches(Split(images, labels), game.batch_size, device=play.device, seed=0)
+    batches = Batches(made_up(play.spec), game.batch_size, device=play.device, seed=0, paired=play.spec.paired)
 
     def wait() -> float:
         if on_gpu:

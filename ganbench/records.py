@@ -223,6 +223,7 @@ class _Manifest(_Record):
     attempt: Count = 0
     seconds: Seconds = Seconds()
     unavailable: dict[Metric, Text] = {}
+    inapplicable: dict[Metric, Text] = {}
     pid: Count | None = None
     host: Text | None = None
     cause: Text | None = None
@@ -282,7 +283,7 @@ class Real(_Record):
 class ReferenceManifest(_Manifest):
     """``manifest.json`` of a dataset made ready."""
 
-    shape: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = None
+    shape: Annotated[list[Count], Field(min_length=1, max_length=3)] | None = None
     classes: Count | None = None
     train: Count | None = None
     test: Count | None = None

@@ -225,8 +225,11 @@ def _prepare(
         task = units[name].task if units[name].exists else {}
         return manifest["status"] == "done" and task == tasks[name] and manifest["fingerprint"] == fingerprint
 
-    # What was unavailable may no longer be: weights may have been put in place.
-    todo = {name: unit for name, unit in units.items() if not ready(name) or unit.manifest["unavailable"]}
+    def may_be_there(manifest: Record) -> bool:
+        """What was unavailable may no longer be: weights may have been put in place."""
+        return bool(manifest["unavailable"].keys() - manifest.get("inapplicable", {}).keys())
+
+    todo = {name: unit for name, unit in units.items() if not ready(name) or may_be_there(unit.manifest)}
     attempts = {name: unit.manifest["attempt"] for name, unit in todo.items()}
 
     def begin(unit: Unit) -> bool:  # two runs may prepare at once

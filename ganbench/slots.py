@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
@@ -82,7 +83,7 @@ def per_gpu(plan: Plan, store: Store, device: str, note: Callable[[str], None]) 
         settings = plan.benchmark.precision, "cuda", ids[0], plan.benchmark.cuda_graphs
         play = Play(row.component.id, row.values, row.data.spec, *settings)
         images = store.reference(row.data.name).manifest.get("train", 0)
-        data = images * row.data.spec.channels * row.data.spec.size**2
+        data = images * math.prod(row.data.spec.shape)
         note(f"measuring how many cells can share a GPU, with {row.name} on {row.data.name}")
         choice = choose(lambda number: rate(play, number, 1), max(1, min(_MOST, cores() // len(ids))), data)
         played = f"{row.name} on {row.data.name}"

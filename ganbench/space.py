@@ -84,7 +84,7 @@ def estimate(
         if size is None:
             unknown.add(task["variant"])
         generator, checkpoint = size or (0, 0)
-        pixels = spec.shape[1] * spec.shape[2] if spec else 0
+        pixels = spec.size**2 if spec else 0
         kept += _FEW * _BLOCK + 2 * _on_disk(generator) + times * _on_disk(_SHEET * pixels) + _on_disk(_EVENT * times)
         # A snapshot that is being replaced is there twice.
         running.append(_CHECKPOINTS * _on_disk(checkpoint + _EVENT * times) + _on_disk(generator))

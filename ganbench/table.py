@@ -31,7 +31,7 @@ class Table:
         self._averaged_after = game.generator_players
         self._everyone = {parameter for seat in self.seats for parameter in seat.parameters}
         #: What recorded turns look up: the places in the data of the minibatch that they are to use.
-        self._chosen = torch.zeros(batches.batch_size, dtype=torch.int64, device=self.device)
+        self._chosen = torch.zeros(batches.chosen_shape, dtype=torch.int64, device=self.device)
         self._replays: list[Callable[[], None]] = []
 
     def round(self) -> None:

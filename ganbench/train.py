@@ -161,17 +161,18 @@ def play(
 
 @contextmanager
 def evaluating(game: Game, average: Average | None = None) -> Iterator[None]:
-    """The generator in evaluation mode, with its averaged weights, without gradients, in full precision; then back.
+    """The generator (and encoder) in evaluation mode, averaged, without gradients, in full precision; then back.
 
     The state of every random number generator is restored too, so that evaluating changes nothing in training.
     """
     device = next(game.generator.parameters()).device
-    modes = {module: module.training for module in game.generator.modules()}
+    modes = {module: module.training for made_by in game.sampled_by for module in made_by.modules()}
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad(), _arithmetic("fp32", device) as exactly, exactly:
         if average:
             average.swap()
-        game.generator.eval()
+        for made_by in game.sampled_by:
+            made_by.eval()
         try:
             yield
         finally:

@@ -164,12 +164,12 @@ def _reference(unit: Unit, task: Record) -> Record:
     """Prepare a dataset: its arrays, its extractors, the metrics' references and the real rows."""
     from ganbench.environment import environment
     from ganbench.evaluate import real_rows
-    from ganbench.sheets import real_sheet
+    from ganbench.pictures import real_picture
 
     data = _prepare(unit, task)
     evaluator = _evaluator(unit, task, data, list(task["metrics"]))
     test = data.splits["test"]
-    write_atomically(unit.directory / "real.png", real_sheet(test.images, test.labels, data.spec.classes))
+    write_atomically(unit.directory / "real.png", real_picture(data))
     return {
         "shape": list(data.spec.shape),
         "classes": data.spec.classes,
@@ -179,6 +179,7 @@ def _reference(unit: Unit, task: Record) -> Record:
         "extractors": {name: {**e.info, "hash": e.hash} for name, e in evaluator.extractors.items()},
         "real": real_rows(evaluator, data),
         "unavailable": evaluator.unavailable,
+        "inapplicable": evaluator.inapplicable,
         "environment": environment(task["device"]),
     }
 
@@ -253,8 +254,9 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float, e
     from ganbench.batches import Batches
     from ganbench.counters import Counters, flops_of
     from ganbench.environment import environment
-    from ganbench.evaluate import load_snapshot, sample_sheet, save_snapshot
+    from ganbench.evaluate import load_snapshot, save_snapshot
     from ganbench.graphs import recorder_for
+    from ganbench.pictures import sample_sheet
     from ganbench.train import Budget, Moment, State, evaluating, play
 
     seed, rank = task["seed"], task["rank"]
@@ -284,7 +286,7 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float, e
         started = time.perf_counter()
         with _interruption.at_once():  # this would be done again from the start
             scores = evaluator.score_game(game, samples, seed)
-            picture = sample_sheet(game, data.spec, task["device"], seed)
+            picture = sample_sheet(game, data, task["device"], seed)
         event: Record = {**vars(moment), "metrics": scores}
         write_atomically(unit.sample_sheet(moment.generator_updates), picture)
         save_snapshot(game, unit.snapshot("last"))
@@ -316,7 +318,8 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float, e
         checkpoint_seconds += time.perf_counter() - started
 
     with counters.opening():
-        batches = Batches(data.split(task["train_on"]), game.batch_size, device=task["device"], seed=seed)
+        split, paired = data.split(task["train_on"]), data.spec.paired
+        batches = Batches(split, game.batch_size, device=task["device"], seed=seed, paired=paired)
     recorder = recorder_for(batches.images.device)
     eager = _eager(unit, task, expendable) if recorder else ""
     with _interruption.later():
@@ -356,6 +359,7 @@ def _train(unit: Unit, task: Record, stop: Callable[[], bool], started: float, e
         "classes": counts.facts,
         "metric_versions": task["metrics"],
         "unavailable": evaluator.unavailable,
+        "inapplicable": evaluator.inapplicable,
         "extractors": evaluator.hashes,
         "files": {path.name: sha256(path) for path in (unit.snapshot("best"), unit.snapshot("last"))},
         "environment": environment(task["device"]),
@@ -373,8 +377,12 @@ def _preferred(one: dict[str, float], other: dict[str, float], rank: dict[str, s
 
 
 def lacking(manifest: Record, metrics: dict[str, str]) -> list[str]:
-    """The metrics that a trained cell has not been scored with, or only with another protocol version."""
+    """The metrics that a trained cell has not been scored with, or only with another protocol version.
+
+    Not those that its game cannot be scored with.
+    """
     scored = {name: manifest["metric_versions"][name] for name in manifest["last"]["metrics"]}
+    scored |= manifest.get("inapplicable", {})
     return [name for name, version in metrics.items() if scored.get(name) != version]
 
 
@@ -405,12 +413,19 @@ def _rescore(unit: Unit, task: Record) -> int:
         best=best,
         last=last,
         metric_versions=task["metrics"],
-        unavailable=evaluator.unavailable,
+        unavailable=_with_older(manifest, "unavailable", evaluator.unavailable),
+        inapplicable=_with_older(manifest, "inapplicable", evaluator.inapplicable),
         extractors={**manifest["extractors"], **evaluator.hashes},
         components=_components_with(manifest, of_unit(task, installed(), evaluator.metrics)),
         reason="",
     )
     return 0
+
+
+def _with_older(manifest: Record, name: str, now: dict[str, str]) -> dict[str, str]:
+    """What is on record of metrics that never apply to this cell, and what was found just now."""
+    lasting: dict[str, str] = manifest.get("inapplicable", {})
+    return {**{metric: text for metric, text in manifest.get(name, {}).items() if metric in lasting}, **now}
 
 
 def _components_with(manifest: Record, now: Record) -> Record:

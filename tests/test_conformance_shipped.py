@@ -78,7 +78,7 @@ def test_the_graph_gans_with_one_made_narrow(check) -> None:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Digits as an .npz file and as a folder of images, a folder for each class."""
-    images, labels = digits(DataSpec((3, 16, 16), 3))
+    images, labels, *_ = digits(DataSpec((3, 16, 16), 3))
     np.savez(
         tmp_path / "digits.npz", x_train=images[:60], y_train=labels[:60], x_test=images[60:80], y_test=labels[60:80]
     )

@@ -152,7 +152,7 @@ def test_samples_show_every_pixel_of_a_small_image_unsmoothed(tmp_path):
     show("digits", "--out", tmp_path)
     with Image.open(tmp_path / "samples.png") as picture:
         shown = np.asarray(picture.convert("L"))
-    images, labels = prepared("digits").splits["train"]
+    images, labels, *_ = prepared("digits").splits["train"]
     image = images[labels == 0][0, 0]
     scale = 10
     enlarged = image.repeat(scale, 0).repeat(scale, 1)

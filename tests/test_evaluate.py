@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ def test_an_image_is_generated_and_classified_once_for_all_metrics(evaluator: Ev
 def test_values_are_those_of_all_the_features_at_once(evaluator: Evaluator, game: Game) -> None:
     with evaluating(game):
         values = evaluator.score_game(game, 2 * BLOCK + 10, 0)
-        images = torch.cat([block for block, _ in evaluator.generated_blocks(game, 2 * BLOCK + 10, 0)])
+        images = torch.cat([block.images for block in evaluator.generated_blocks(game, 2 * BLOCK + 10, 0)])
     seen = Features(images, None, *evaluator.extractors["classifier"](images))
     for name, metric in evaluator.metrics.items():
         stream = metric(len(images))
@@ -69,8 +68,7 @@ def test_values_are_those_of_all_the_features_at_once(evaluator: Evaluator, game
 
 def test_the_first_samples_do_not_depend_on_how_many_follow(evaluator: Evaluator, game: Game) -> None:
     def images(count: int) -> Tensor:
-        blocks: Iterator[tuple[Tensor, Tensor | None]] = evaluator.generated_blocks(game, count, seed=3)
-        return torch.cat([block for block, _ in blocks])
+        return torch.cat([block.images for block in evaluator.generated_blocks(game, count, seed=3)])
 
     with evaluating(game):
         many = images(3 * BLOCK)

@@ -105,6 +105,8 @@ def write(prepared: Prepared, folder: Path) -> tuple[Distribution, list[Path]]:
     ``samples.png``, ``pixels.png``, ``values.png`` and ``columns.png``; for labelled data also ``classes.png`` and
     ``classes.csv``. The same images give the same bytes. Raises `UserError` when `folder` cannot be written.
     """
+    if prepared.spec.kind == "points":
+        raise UserError(f"{prepared.name} holds points, not images; `ganbench data list` says what is known of them")
     with _writing(folder):  # before the images are read, which takes a while
         folder.mkdir(parents=True, exist_ok=True)
     distribution = measure(prepared.splits["train"].images)

@@ -32,7 +32,7 @@ _FEW = 64
 
 def samples(prepared: Prepared) -> Figure:
     """Images of the train split: ten of each of the first ten classes in a row, or the first hundred."""
-    images, labels = prepared.splits["train"]
+    images, labels, *_ = prepared.splits["train"]
     number, size = prepared.spec.classes, prepared.spec.size
     with Image.open(io.BytesIO(real_sheet(images, labels, number))) as file:
         sheet = np.asarray(file)

@@ -78,7 +78,7 @@ def fingerprint(splits: Mapping[str, Split]) -> str:
     """SHA-256 (hex) over names, shapes, types and bytes of what was loaded, whatever that is."""
     digest = hashlib.sha256()
     for name, split in sorted(splits.items()):
-        for kind, array in (("images", split.images), ("labels", split.labels)):
+        for kind, array in split._asdict().items():
             if array is not None:
                 digest.update(json.dumps([name, kind, np.shape(array), str(np.asarray(array).dtype)]).encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
@@ -102,7 +102,7 @@ def no_network() -> Iterator[None]:
 
 @CHECKS.formal
 def spec_is_known_without_loading(case: DatasetCase) -> None:
-    """`spec` gives square (C, H, W) and the number of classes without loading an image, and without a network.
+    """`spec` gives square (C, H, W), or (d,) of points, and the classes without loading an image or a network.
 
     `ganbench plan` calls it for every benchmark file. 0 classes are unlabelled data, and one class says nothing.
     """
@@ -130,8 +130,14 @@ def spec_is_known_without_loading(case: DatasetCase) -> None:
         )
     assert spec is None or isinstance(spec, DataSpec)
     shape = spec.shape if spec else ()
-    if not (len(shape) == 3 and all(isinstance(n, int) and n > 0 for n in shape) and shape[1] == shape[2]):
-        raise Violation(f"its shape is {shape}", wanted="(C, H, W) with H = W", do="crop or pad the images to a square")
+    for what, sizes in (("shape", shape), ("source", spec.source if spec else None)):
+        fits = sizes is None or (all(isinstance(n, int) and n > 0 for n in sizes) and _square(sizes))
+        if not fits or (sizes is not None and what == "source" and len(sizes) != 3):
+            raise Violation(
+                f"its {what} is {sizes}",
+                wanted="(C, H, W) with H = W, or (d,) of points",
+                do="crop or pad the images to a square",
+            )
     if spec and (spec.classes < 0 or spec.classes == 1):
         raise Violation(
             f"it has {spec.classes} classes", wanted="0 (unlabelled) or at least 2", do="say 0 and load no labels"
@@ -140,31 +146,58 @@ def spec_is_known_without_loading(case: DatasetCase) -> None:
 
 @CHECKS.substantive
 def images_are_bytes_of_the_shape_that_spec_says(case: DatasetCase) -> None:
-    """`load` gives ``train``, and ``test`` where there is one: at least two uint8 images N×C×H×W each."""
-    shape = tuple(case.dataset().spec().shape)
+    """`load` gives ``train``, and ``test`` where there is one: at least two uint8 images N×C×H×W each.
+
+    Points are float32 N×d and finite. Sources, where `spec` says that there are some, are uint8 images too, as many as
+    images where they are paired.
+    """
+    spec = case.dataset().spec()
     if "train" not in case.loaded or set(case.loaded) - set(_SPLITS):
         raise Violation(
             f"its splits are {', '.join(case.loaded) or 'none'}", wanted="train and, if there is one, test", do="rename"
         )
     for name, split in case.loaded.items():
-        images = split.images
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
-            seen = (
-                f"{images.dtype} of shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-            )
+        kind: type[np.generic] = np.float32 if spec.kind == "points" else np.uint8
+        _array(split.images, kind, spec.shape, f"{name} images")
+        if spec.kind == "points" and not np.isfinite(split.images).all():
+            raise Violation(f"some {name} points are not finite", wanted="numbers", do="leave such points out")
+        if spec.source is None:
+            if split.sources is not None:
+                raise Violation(f"its {name} split has sources", wanted="None, as `spec` names none", do="correct one")
+            continue
+        _array(split.sources, np.uint8, spec.source, f"{name} sources")
+        assert split.sources is not None
+        if spec.paired and len(split.sources) != len(split.images):
             raise Violation(
-                f"its {name} images are {seen}",
-                wanted=f"a NumPy array, uint8 of shape N×{'×'.join(map(str, shape))}",
-                do="convert and transpose them in `load`, or correct `spec`",
+                f"it has {len(split.sources)} {name} sources and {len(split.images)} images",
+                wanted="a source for every image, in the same order",
+                do="leave out what has no partner, or say paired=False",
             )
-        if len(images) < 2:
-            raise Violation(f"it has {len(images)} {name} images", wanted="two or more", do="leave out an empty split")
+
+
+def _square(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 1 or (len(shape) == 3 and shape[1] == shape[2])
+
+
+def _array(array: Any, kind: type[np.generic], shape: tuple[int, ...], what: str) -> None:
+    """Two or more of `shape` and of type `kind`."""
+    if not isinstance(array, np.ndarray) or array.dtype != kind or array.shape[1:] != tuple(shape):
+        seen = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise Violation(
+            f"its {what} are {seen}",
+            wanted=f"a NumPy array, {np.dtype(kind)} of shape N×{'×'.join(map(str, shape))}",
+            do="convert and transpose them in `load`, or correct `spec`",
+        )
+    if len(array) < 2:
+        raise Violation(f"it has {len(array)} {what}", wanted="two or more", do="leave out an empty split")
 
 
 @CHECKS.substantive
 def images_use_the_range_of_bytes(case: DatasetCase) -> None:
     """Images go beyond 1, and are not all one grey: floats from 0 to 1 that were cast to bytes are black."""
     images = case.train.images
+    if images.dtype != np.uint8:
+        raise NotApplicable("its data are points")
     if images.max() <= 1 or images.min() == images.max():
         raise Violation(
             f"its train images run from {images.min()} to {images.max()}",
@@ -177,7 +210,7 @@ def images_use_the_range_of_bytes(case: DatasetCase) -> None:
 def labels_are_the_numbers_of_classes(case: DatasetCase) -> None:
     """Labels are int64, one for each image, from 0 to classes - 1; unlabelled data (0 classes) has None."""
     classes = case.dataset().spec().classes
-    for name, (images, labels) in case.loaded.items():
+    for name, (images, labels, *_) in case.loaded.items():
         if not classes and labels is not None:
             raise Violation(f"its {name} split has labels", wanted="None, as `spec` says 0 classes", do="correct one")
         if not classes:

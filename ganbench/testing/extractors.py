@@ -42,7 +42,7 @@ class ExtractorCase(Case):
         """60 train images, from the digit numbered `first` on, and 40 others, in a cache of their own."""
         from ganbench.testing.images import digits
 
-        images, labels = digits(spec)
+        images, labels, *_ = digits(spec)
         middle, last = first + _TRAIN, first + _TRAIN + _TEST
         splits = {
             name: Split(images[part], None if labels is None else labels[part])

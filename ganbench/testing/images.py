@@ -1,4 +1,4 @@
-"""Real images for checks: scikit-learn's digits, brought to the shape that a component takes."""
+"""Real data for checks: scikit-learn's digits, brought to the shape that a component takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ganbench.contracts import DataSpec, Split
 def digits(spec: DataSpec) -> Split:
     """1,797 digits as uint8 N×C×H×W of `spec.shape`, enlarged bilinearly; labels below `spec.classes`, or None.
 
-    Their order is mixed, always in the same way.
+    Their order is mixed, always in the same way. Sources are their negatives, brought to `spec.source`; unpaired ones
+    are in another order. Points are the digits' first d principal components, scaled to unit variance.
     """
     import torch
     from sklearn.datasets import load_digits
@@ -21,8 +22,24 @@ def digits(spec: DataSpec) -> Split:
     bunch = load_digits()
     order = np.random.RandomState(0).permutation(len(bunch.images))
     images = torch.from_numpy(bunch.images[order].astype(np.float32))[:, None] * (255 / 16)
-    if spec.size != 8:
-        images = torch.nn.functional.interpolate(images, size=spec.shape[1:], mode="bilinear", align_corners=False)
-    pixels = images.expand(-1, spec.channels, -1, -1).round().to(torch.uint8).contiguous().numpy()
     labels = bunch.target[order].astype(np.int64) % spec.classes if spec.classes else None
-    return Split(pixels, labels)
+    if spec.kind == "points":
+        flat = images.flatten(1) - images.flatten(1).mean(0)
+        points = flat @ torch.linalg.svd(flat, full_matrices=False).Vh[: spec.channels].T
+        return Split((points / points.std(0)).numpy(), labels)
+
+    def shaped(shape: tuple[int, ...]) -> np.ndarray:
+        channels, *size = shape
+        fitting = images
+        if size[0] != 8:
+            fitting = torch.nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
+        pixels: np.ndarray = fitting.expand(-1, channels, -1, -1).round().to(torch.uint8).contiguous().numpy()
+        return pixels
+
+    if spec.source is None:
+        return Split(shaped(spec.shape), labels)
+    sources = 255 - shaped(spec.source)
+    if spec.paired:
+        return Split(shaped(spec.shape), labels, sources)
+    mixed = np.random.RandomState(1).permutation(len(sources))
+    return Split(shaped(spec.shape), labels, sources[mixed], None if labels is None else labels[mixed])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganbench import randomness
-from ganbench.batches import Batches
+from ganbench.batches import Batches, scale
 from ganbench.contracts import DataSpec
 from ganbench.game import Game
 from ganbench.table import Table
@@ -47,7 +47,7 @@ def build(case: VariantCase, spec: DataSpec, seed: int = 0, **params: Any) -> Ga
 
 def batches(case: VariantCase, spec: DataSpec, game: Game, seed: int = 0) -> Batches:
     """Minibatches of real images for `game`."""
-    return Batches(digits(spec), game.batch_size, device=case.device, seed=seed)
+    return Batches(digits(spec), game.batch_size, device=case.device, seed=seed, paired=spec.paired)
 
 
 def sit_down(case: VariantCase, spec: DataSpec, game: Game) -> Table:
@@ -74,17 +74,27 @@ def played(case: VariantCase, spec: DataSpec, seed: int = 0, rounds: int = 2) ->
     return Played(game, table, {name: [float(cost) for cost in kept] for name, kept in costs.items()})
 
 
-def labels_for(case: VariantCase, game: Game, spec: DataSpec, n: int) -> Tensor | None:
-    """Labels for n samples, in turn; None where `game` is not conditional."""
+def asked_for(case: VariantCase, game: Game, spec: DataSpec, n: int) -> Tensor | None:
+    """What n samples are asked for by: labels in turn, sources where the game translates, or None."""
+    if game.translates:
+        sources = digits(spec).sources
+        if sources is None:
+            raise Violation(
+                f"the game translates, and {spec.kind} data has no sources",
+                wanted="a game that translates for paired or unpaired data only",
+                do="name in `takes` the kinds of data that it is made for",
+            )
+        return scale(torch.tensor(sources[:n], device=case.device))
     return torch.arange(n, device=case.device) % max(1, spec.classes) if game.conditional else None
 
 
 def sampled(case: VariantCase, game: Game, spec: DataSpec, n: int, seed: int = 0) -> Tensor:
     """N samples of `game` in evaluation mode, which it is left in."""
-    game.generator.eval()
+    for made_by in game.sampled_by:
+        made_by.eval()
     torch.manual_seed(seed)
     with torch.no_grad():
-        return game.sample(n, labels_for(case, game, spec, n))
+        return game.sample(n, asked_for(case, game, spec, n))
 
 
 def checkpoints(case: VariantCase, spec: DataSpec, resume: State | None = None) -> tuple[State, State]:

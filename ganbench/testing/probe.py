@@ -94,8 +94,9 @@ def suitability(cls: Any, question: dict[str, Any]) -> dict[str, Any]:
     sys.modules["torch"] = None  # type: ignore[assignment]  # which makes `import torch` an ImportError
     try:
         params = cls.Params.resolve(question["params"])
-        for shape, classes in question["specs"]:
-            cls().unsuitable(DataSpec(tuple(shape), classes), params)
+        for spec in question["specs"]:
+            facts: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in spec.items()}
+            cls().refusal(DataSpec(**facts), params)
     except Exception as error:
         return {"unsuitable": f"{type(error).__name__}: {error}"}
     return {"unsuitable": ""}

@@ -22,7 +22,7 @@ def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features
     data = prepare("digits", installed().dataset("digits"), data_root())
     splits: dict[str, tuple[Tensor, Tensor]] = {}
     for name in ("train", "test"):
-        images, labels = data.splits[name]
+        images, labels, *_ = data.splits[name]
         chosen = np.arange(max(samples, len(images)) if name == "train" else samples) % len(images)
         order = np.random.RandomState(0).permutation(len(images))[chosen]  # kept in the order of the writers
         assert labels is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,11 @@ class VariantCase(Case):
 
     @cached_property
     def specs(self) -> list[DataSpec]:
-        """Grey and colour, labelled and unlabelled, in several sizes."""
+        """Grey and colour, labelled and unlabelled, in several sizes; of the kinds of data that it takes."""
         return self._suitable(_SIZES) or self._suitable(_LARGE)
 
     def _suitable(self, sizes: tuple[int, ...]) -> list[DataSpec]:
-        specs = [DataSpec((c, size, size), classes) for size in sizes for c in (1, 3) for classes in (_CLASSES, 0)]
-        return [spec for spec in specs if self.cls().unsuitable(spec, self.params) is None]
+        return [spec for spec in _specs(sizes) if self.cls().refusal(spec, self.params) is None]
 
     @property
     def small(self) -> DataSpec:
@@ -53,8 +53,7 @@ class VariantCase(Case):
         return played(self, self.small)
 
     def question(self) -> dict[str, Any]:
-        specs = [((c, size, size), classes) for size in _SIZES for c in (1, 3) for classes in (_CLASSES, 0)]
-        return {"then": "suitability", "specs": specs, "params": self.values}
+        return {"then": "suitability", "specs": [asdict(spec) for spec in _specs(_SIZES)], "params": self.values}
 
     def differ(self, one: Any, other: Any, what: str) -> str:
         """Where two states differ (a path that begins with `what`): on a CPU in any bit, on a GPU beyond rounding."""
@@ -73,6 +72,13 @@ CHECKS.formal(common.every_parameter_has_a_help_text)
 CHECKS.formal(common.params_round_trip_through_json)
 
 
+def _specs(sizes: tuple[int, ...]) -> list[DataSpec]:
+    """Images of these sizes, grey and colour, labelled and not; the same with sources, paired or not; and points."""
+    images = [DataSpec((c, size, size), classes) for size in sizes for c in (1, 3) for classes in (_CLASSES, 0)]
+    pairs = [replace(spec, source=spec.shape, paired=paired) for paired in (True, False) for spec in images]
+    return [*images, *pairs, *(DataSpec((d,), classes) for d in (2, 3) for classes in (_CLASSES, 0))]
+
+
 def shown(spec: DataSpec) -> str:
     """``3×32×32, unlabelled``."""
     return f"{'×'.join(map(str, spec.shape))}, {spec.kind}"
@@ -88,9 +94,10 @@ def builds_for_every_shape_that_it_does_not_refuse(case: VariantCase) -> None:
     from ganbench.testing.playing import build
 
     if not case.specs:
-        reason = case.cls().unsuitable(DataSpec((1, 32, 32), _CLASSES), case.params)
+        tried = next((spec for spec in _specs((32,)) if spec.kind in case.cls.takes), DataSpec((1, 32, 32), _CLASSES))
         raise Violation(
-            f"it calls every shape from 8 to 256 pixels unsuitable (1×32×32, labelled: {reason})",
+            "it calls every shape from 8 to 256 pixels unsuitable "
+            f"({shown(tried)}: {case.cls().refusal(tried, case.params)})",
             wanted="one that it can be built for",
             do="let `unsuitable` return None for it",
         )
@@ -130,7 +137,7 @@ def samples_have_the_shape_that_is_asked_for(case: VariantCase) -> None:
 
 @CHECKS.substantive
 def samples_are_floats_between_minus_one_and_one(case: VariantCase) -> None:
-    """Samples are floats in [-1, 1], as real images are in costs: what is beyond is cut off before it is scored."""
+    """Samples are floats, of images in [-1, 1] as real ones are in costs: what is beyond is cut off before scoring."""
     from ganbench.testing.playing import build, sampled
 
     for spec in case.kinds:
@@ -138,7 +145,7 @@ def samples_are_floats_between_minus_one_and_one(case: VariantCase) -> None:
         if not images.is_floating_point():
             raise Violation(f"the samples are {images.dtype}", wanted="floats in [-1, 1]", do="return what tanh gives")
         least, most = images.nan_to_num(0).min().item(), images.nan_to_num(0).max().item()
-        if least < -1 - 1e-6 or most > 1 + 1e-6:
+        if spec.kind != "points" and (least < -1 - 1e-6 or most > 1 + 1e-6):
             raise Violation(
                 f"the samples run from {least:.3g} to {most:.3g} ({shown(spec)})",
                 wanted="-1 to 1",
@@ -348,12 +355,12 @@ def a_sample_does_not_depend_on_the_batch_it_is_drawn_in(case: VariantCase) -> N
     """
     import torch
 
-    from ganbench.testing.playing import labels_for
+    from ganbench.testing.playing import asked_for
     from ganbench.testing.rows import RandomRows
 
     game, n = case.played.game, 8
     game.generator.eval()
-    labels = labels_for(case, game, case.small, n)
+    labels = asked_for(case, game, case.small, n)
     with torch.no_grad():
         with RandomRows(n) as rows:
             together = game.sample(n, labels)
@@ -476,7 +483,7 @@ def builds_with_every_choice(case: VariantCase) -> None:
     for name, (kind, _, info) in case.cls.Params.fields().items():
         for value in info.choices or ((False, True) if kind is bool else ()):
             params = case.cls.Params.resolve({**case.values, name: value})
-            if params == case.params or case.cls().unsuitable(spec, params) is not None:
+            if params == case.params or case.cls().refusal(spec, params) is not None:
                 continue
             tried += 1
             try:
@@ -555,8 +562,11 @@ def learns(case: VariantCase) -> None:
     """With the default parameters and a small budget its FCD on real digits falls to 0.7 of what it began with.
 
     Digits are enlarged to the smallest shape that suits it, and its samples reduced again for the digits' classifier.
-    It is looked at every 25 generator updates and has 600 of them; most variants need a few seconds.
+    It is looked at every 25 generator updates and has 600 of them; most variants need a few seconds. Not applicable to
+    points and translations.
     """
+    if case.small.kind == "points" or case.small.source is not None:
+        raise NotApplicable(f"FCD on digits says nothing of {case.small.kind} data")
     from ganbench.testing.learning import ENOUGH, fell
 
     first, best, updates = fell(case, case.small)

@@ -75,7 +75,7 @@ class Published(Dataset):
                 if any_number and split != "train":
                     continue
                 return f"it has no {split} split"
-            images, labels = splits[split]
+            images, labels, *_ = splits[split]
             wanted = (len(images) if any_number else count, *self.shape)
             if images.shape != wanted:
                 return f"its {split} images are of shape {images.shape} (N×C×H×W), not {wanted}"
@@ -124,7 +124,7 @@ class _Hashed(Published):
 
     def differs(self, splits: Mapping[str, Split]) -> str:
         for split, wanted in self.digests.items():
-            images, labels = splits[split]
+            images, labels, *_ = splits[split]
             assert labels is not None  # `_wrong` has seen to it
             for what, array, digest in zip(("images", "labels"), (images, labels), wanted, strict=True):
                 content = np.ascontiguousarray(array, np.uint8).reshape(-1).data

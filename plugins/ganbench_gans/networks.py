@@ -38,7 +38,7 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         latent_dim: int,
         width: int,
         *,
@@ -78,7 +78,7 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         width: int,
         *,
         norm: Literal["batch", "layer", "none"] = "batch",
@@ -106,7 +106,7 @@ class Discriminator(nn.Module):
 class DenseGenerator(nn.Module):
     """Latent vectors N×latent_dim through two hidden ReLU layers to images N×C×H×W in [-1, 1]."""
 
-    def __init__(self, shape: tuple[int, int, int], latent_dim: int, width: int) -> None:
+    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int) -> None:
         super().__init__()
         self.shape = shape
         pixels = shape[0] * shape[1] * shape[2]
@@ -129,7 +129,7 @@ class DenseDiscriminator(nn.Module):
     Each unit is the maximum of `pieces` linear maps.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int, pieces: int = 2) -> None:
+    def __init__(self, shape: tuple[int, ...], width: int, pieces: int = 2) -> None:
         super().__init__()
         self.pieces = pieces
         self.hidden = nn.ModuleList(

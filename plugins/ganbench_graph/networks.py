@@ -23,7 +23,7 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         latent_dim: int,
         width: int,
         *,
@@ -61,7 +61,7 @@ class Critic(nn.Module):
     Channels double from layer to layer. Leaky ReLU of slope 0.2, no normalisation.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int) -> None:
+    def __init__(self, shape: tuple[int, ...], width: int) -> None:
         super().__init__()
         channels, size, _ = shape
         stages: list[nn.Module] = []

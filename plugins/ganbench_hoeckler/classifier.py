@@ -44,7 +44,7 @@ class ThesisClassifier(Classifier):
     Raises `Unavailable` for images of another shape, other than 10 classes, or without a labelled test split.
     """
 
-    shape: ClassVar[tuple[int, int, int]]
+    shape: ClassVar[tuple[int, ...]]
     design: ClassVar[Plan]
 
     def plan(self, data: ExtractorData) -> Plan:

@@ -20,7 +20,7 @@ from ganbench_hoeckler.keras import batch_norm, conv, initialise
 class Network(nn.Module):
     """Blocks of convolution, LeakyReLU(0.2), Dropout(0.5) and batch norm; global average pooling; linear layers."""
 
-    def __init__(self, plan: Plan, shape: tuple[int, int, int], classes: int) -> None:
+    def __init__(self, plan: Plan, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
         channels, size, _ = shape
         layers: list[nn.Module] = []
@@ -39,7 +39,7 @@ class Network(nn.Module):
         return features, self.head(features)
 
 
-def build(plan: Plan, shape: tuple[int, int, int], classes: int) -> Network:
+def build(plan: Plan, shape: tuple[int, ...], classes: int) -> Network:
     """A network with seeded initial weights, on the CPU; the global generators stay as they were."""
     with torch.device("cpu"), _seeded(plan.seed, torch.device("cpu")):
         network = Network(plan, shape, classes)

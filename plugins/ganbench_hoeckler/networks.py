@@ -27,7 +27,7 @@ class Generator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         latent_dim: int,
         *,
         upsample: str = "TrpConv",
@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         *,
         norm: bool = False,
         classes: int = 0,
@@ -105,7 +105,7 @@ class Discriminator(nn.Module):
 class DenseGenerator(nn.Module):
     """Latent vectors N×latent_dim through one hidden ReLU layer, as wide as the image, to images N×C×H×W in [-1, 1]."""
 
-    def __init__(self, shape: tuple[int, int, int], latent_dim: int, *, width: float = 1.0) -> None:
+    def __init__(self, shape: tuple[int, ...], latent_dim: int, *, width: float = 1.0) -> None:
         super().__init__()
         self.shape = shape
         pixels = shape[0] * shape[1] * shape[2]
