@@ -62,7 +62,7 @@ Number = Annotated[float, Field(ge=0, le=_LARGEST_SCORE)]
 Score = Annotated[float, AllowInfNan(True), AfterValidator(_score)]
 Scalar = Annotated[Any, _Scalar]
 Kind = Literal["cell", "reference"]
-#: Stands for what a record lacks. Records are checked and thrown away, and to copy an empty one takes as long as a check.
+#: Stands for what a record lacks: records are only checked, and to copy an empty one takes as long as a check.
 _ABSENT: Any = None
 
 

@@ -44,7 +44,10 @@ class Board:
 
 def boards(tables: Tables | Ranked) -> list[Board]:
     """One board per dataset, in order of name."""
-    ranked = Ranked.of(tables)
+    return Ranked.of(tables).kept(_boards)
+
+
+def _boards(ranked: Ranked) -> list[Board]:
     table, tables = ranked.leaderboards, ranked.tables
     ranked_by, said = ranking(tables), of_leaders(ranked)
     found = []
