@@ -255,7 +255,8 @@ def _read(
     store: Store, run: dict[str, Any], work: Iterable[tuple[Unit, dict[str, Any]]]
 ) -> tuple[dict[str, list[Any]], _Evaluations]:
     """Of some cells, each with its outline, the columns of `cells` that are not in outlines, and all evaluations."""
-    once, columns, evaluations = _Once(), {name: [] for name in _READ}, _Evaluations()
+    once, evaluations = _Once(), _Evaluations()
+    columns: dict[str, list[Any]] = {name: [] for name in _READ}
     for unit, outline in work:
         task, manifest, events = trusted(store, unit, "cell")
         if outline.get("skip"):

@@ -150,7 +150,8 @@ def _kinds(cells: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int]
     Cells share what is equal in them, so that it is told by identity.
     """
     found: dict[tuple[Any, ...], int] = {}
-    kinds, numbers = [], []
+    kinds: list[dict[str, Any]] = []
+    numbers = []
     for cell in cells:
         what = *(id(cell[name]) for name in ("params", "labels", "symbols", "budget")), cell["precision"]
         if what not in found:

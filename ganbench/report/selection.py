@@ -27,17 +27,17 @@ def _gaps(ranked: Ranked) -> pd.DataFrame:
     chosen = scores[scores["point"] == "curve"][["key", "generator_updates", "value"]]
     both = again.merge(chosen, on=["key", "generator_updates"], suffixes=("_again", "_chosen"))
     both = both.merge(ranked.cells[["key", "dataset", "configuration"]], on="key")
-    again, chosen = (both[f"value_{which}"].to_numpy(dtype=float) for which in ("again", "chosen"))
+    after, before = (both[f"value_{which}"].to_numpy(dtype=float) for which in ("again", "chosen"))
     # Plain arrays: with thousands of configurations a data frame for each takes seconds.
     seeds: Any = both.groupby(["dataset", "configuration"]).indices
     board = ranked.leaderboards
     board = board[board["row"] == "configuration"]
     places = [at for at in zip(board["dataset"], board["configuration"], strict=True) if at in seeds]
     own = [seeds[at] for at in places]
-    columns = [intervals([values[rows] for rows in own]) for values in (again - chosen, chosen, again)]
+    columns = [intervals([values[rows] for rows in own]) for values in (before, after, after - before)]
     rows = [
-        (*at, chosen_as.mean, again_as.mean, *gap, len(number))
-        for at, number, gap, chosen_as, again_as in zip(places, own, *columns, strict=True)
+        (*at, first.mean, second.mean, *gap, len(numbers))
+        for at, numbers, first, second, gap in zip(places, own, *columns, strict=True)
     ]
     return pd.DataFrame(rows, columns=["dataset", "configuration", "chosen", "again", "gap", "low", "high", "n"])
 
