@@ -67,7 +67,7 @@ class Ranked:
     @cached_property
     def experiments(self) -> int:
         """How many there are: variants on a dataset."""
-        return len(set(zip(self.tables.cells["dataset"], self.tables.cells["variant"], strict=True)))
+        return len(self.tables.cells[["dataset", "variant"]].drop_duplicates())
 
     @cached_property
     def leaderboards(self) -> pd.DataFrame:

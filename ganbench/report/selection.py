@@ -32,7 +32,7 @@ def _gaps(ranked: Ranked) -> pd.DataFrame:
     seeds: Any = both.groupby(["dataset", "configuration"]).indices
     board = ranked.leaderboards
     board = board[board["row"] == "configuration"]
-    places = [at for at in zip(board["dataset"], board["configuration"], strict=True) if at in seeds]
+    places = [at for at in zip(board["dataset"].tolist(), board["configuration"].tolist(), strict=True) if at in seeds]
     own = [seeds[at] for at in places]
     columns = [intervals([values[rows] for rows in own]) for values in (before, after, after - before)]
     rows = [
