@@ -127,7 +127,7 @@ def build(store: Store) -> Tables:
     return Tables(
         {**run, "budgets": budgets} if len(budgets) > 1 else run,
         table,
-        scores.table(table),
+        scores.table(columns),
         pd.DataFrame(references, columns=_REFERENCES).astype({"value": float}),
         pd.DataFrame(datasets, columns=_DATASETS),
     )
@@ -335,7 +335,8 @@ class _Scores:
             self._parts.append({**columns, "cell": columns["cell"] + self._cells, "metric": places[columns["metric"]]})
         self._cells += part.cells
 
-    def table(self, cells: pd.DataFrame) -> pd.DataFrame:
+    def table(self, cells: Mapping[str, list[Any]]) -> pd.DataFrame:
+        """`cells` are the columns of the table of cells."""
         if not self._parts:
             return pd.DataFrame([], columns=_SCORES).astype({"value": float})
         of = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
@@ -345,7 +346,7 @@ class _Scores:
         for name in ("key", "variant", "dataset", "seed"):
             # Texts as Python's own, which the rows share: pandas would copy a key of 64 letters into every row.
             kind = int if name == "seed" else object
-            columns[name] = pd.Series(cells[name].to_numpy(dtype=kind)[cell], dtype=kind)
+            columns[name] = pd.Series(np.array(cells[name], kind)[cell], dtype=kind)
         columns["point"] = pd.Series(_POINTS).array.take(of["point"][events])
         for axis in _AXES:
             columns[axis] = pd.Series(of[axis]).array.take(events)
