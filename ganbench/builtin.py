@@ -17,9 +17,10 @@ def register_executors(register: Register) -> None:
 
 @hookimpl
 def register_commands(register: Callable[[click.Command], None]) -> None:
+    from ganbench.probe_command import probe
     from ganbench.scaffold import new
     from ganbench.status_command import status
     from ganbench.testing.command import check
 
-    for command in (check, new, status):
+    for command in (check, new, probe, status):
         register(command)

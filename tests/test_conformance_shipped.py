@@ -15,6 +15,7 @@ from ganbench.testing.images import digits
 
 OURS = ["mlp-gan", "dcgan", "cgan", "wgan", "wgan-gp"]
 THESIS = ["hoeckler-gan", "hoeckler-dcgan", "hoeckler-cgan", "hoeckler-wgan", "hoeckler-wgan-gp"]
+PROBES = ["interpolate", "reconstruct"]
 METRICS = ["cs", "fcd", "is", "fid"]
 PUBLISHED = ["mnist", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
 
@@ -25,6 +26,7 @@ def test_every_shipped_component_is_checked_here() -> None:
     checked = {("variants", name) for name in OURS + THESIS} | {("metrics", name) for name in METRICS}
     checked |= {("datasets", name) for name in ["digits", "npz", "folder", *PUBLISHED]}
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
+    checked |= {("probes", name) for name in PROBES}
     checked |= {("executors", "process"), ("executors", "inline")}
     assert shipped == checked
 
@@ -40,6 +42,11 @@ def test_the_small_ones(check) -> None:
 @pytest.mark.slow
 @parametrize_with_checks(*[f"variants/{name}" for name in OURS[1:]], "executors/process", "executors/inline")
 def test_the_larger_ones(check) -> None:
+    check()
+
+
+@parametrize_with_checks(*[f"probes/{name}" for name in PROBES])
+def test_the_probes(check) -> None:
     check()
 
 
