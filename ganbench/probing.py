@@ -7,8 +7,10 @@ result, so that nothing is done twice and a cell that is trained anew has other 
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganbench.errors import GanbenchError, Unsuitable, UserError, shown
@@ -127,8 +129,7 @@ def _extractors(
     task: Record, data: Prepared, used: dict[str, str], say: Callable[[str], None]
 ) -> Callable[..., Extractor]:
     """What `TrainedGame.extractor` is; `used` takes in the hashes of those of the dataset itself."""
-    import tempfile
-    from pathlib import Path
+    import torch
 
     from ganbench.contracts import ExtractorData
     from ganbench.data import data_root
@@ -137,7 +138,10 @@ def _extractors(
 
     def made(name: str, splits: Mapping[str, Split], fingerprint: str, cache: Path) -> Extractor:
         cls = installed().find("extractors", task["extractors"].get(name, name)).load()
-        extractor: Extractor = cls(ExtractorData(data.name, data.spec, splits, fingerprint, task["device"], cache, say))
+        with torch.enable_grad():  # it may have to be trained
+            extractor: Extractor = cls(
+                ExtractorData(data.name, data.spec, splits, fingerprint, task["device"], cache, say)
+            )
         return extractor
 
     def extractor(name: str, splits: Mapping[str, Split] | None = None) -> Extractor:

@@ -15,7 +15,8 @@ from ganbench.testing.images import digits
 
 OURS = ["mlp-gan", "dcgan", "cgan", "wgan", "wgan-gp"]
 THESIS = ["hoeckler-gan", "hoeckler-dcgan", "hoeckler-cgan", "hoeckler-wgan", "hoeckler-wgan-gp"]
-PROBES = ["interpolate", "reconstruct"]
+PROBES = ["interpolate", "latent-arithmetic", "reconstruct", "iterate", "neighbourhood", "train-on-synthetic"]
+SEARCHES = {"inpaint": {"images": 2, "starts": 4, "steps": 5}, "latent-map": {"samples": 60}}
 METRICS = ["cs", "fcd", "is", "fid"]
 PUBLISHED = ["mnist", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
 
@@ -26,7 +27,7 @@ def test_every_shipped_component_is_checked_here() -> None:
     checked = {("variants", name) for name in OURS + THESIS} | {("metrics", name) for name in METRICS}
     checked |= {("datasets", name) for name in ["digits", "npz", "folder", *PUBLISHED]}
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
-    checked |= {("probes", name) for name in PROBES}
+    checked |= {("probes", name) for name in [*PROBES, *SEARCHES]}
     checked |= {("executors", "process"), ("executors", "inline")}
     assert shipped == checked
 
@@ -47,6 +48,16 @@ def test_the_larger_ones(check) -> None:
 
 @parametrize_with_checks(*[f"probes/{name}" for name in PROBES])
 def test_the_probes(check) -> None:
+    check()
+
+
+@parametrize_with_checks("probes/inpaint", params=SEARCHES["inpaint"])
+def test_the_probe_that_searches_made_short(check) -> None:
+    check()
+
+
+@parametrize_with_checks("probes/latent-map", params=SEARCHES["latent-map"])
+def test_the_probe_that_embeds_made_small(check) -> None:
     check()
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from click.testing import CliRunner
 from conftest import MINI, ganbench
 
 from ganbench.cli import main
+from ganbench.report import probes
 from ganbench.store import Store, Unit
 
 SOURCE = '''
@@ -156,3 +161,56 @@ def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path: Path) -> None:
         assert done.exit_code == 2
         assert f"{file}, line 4: " in done.stderr
         assert sentence in done.stderr
+
+
+def test_the_report_shows_numbers_and_pictures_and_what_failed(run: Path, tmp_path: Path) -> None:
+    done = _here(
+        "report", run / "results" / "mini", "--to", tmp_path / "out", "--format", "html,csv", "--pictures", "all"
+    )
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader((tmp_path / "out" / "probes.csv").open()))
+    known = {
+        (unit.task["probe"]["name"], unit.task["probe"]["params"]["count"]): unit
+        for probes in _found(run).values()
+        for unit in probes
+    }
+    told = {(row["probe"], json.loads(row["params"])["count"]): row for row in rows}
+    assert told.keys() == known.keys()
+    assert float(told["bright", 6]["value"]) == known["bright", 6].manifest["numbers"]["mean"]
+    assert (told["broken", 4]["status"], told["broken", 4]["quantity"]) == ("failed", "")
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "of &lt;b&gt;some&lt;/b&gt; samples" in page
+    assert "it needs an encoder" in page
+    (source,) = re.findall(r'src="(samples/[^"]*bright[^"]*)"', page)[:1]
+    shown = {path.read_bytes() for path in (tmp_path / "out" / "report").glob("samples/*/bright-*.png")}
+    assert (tmp_path / "out" / "report" / source).read_bytes() in shown
+    assert known["bright", 4].directory.joinpath("some.png").read_bytes() in shown
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pictures": ["../../real"]},
+        {"numbers": {"<script>": 1.0}},
+        {"numbers": {"mean": "1"}},
+        {"status": "fine"},
+        {"note": ["no", "text"]},
+    ],
+)
+def test_a_damaged_record_is_left_out_of_a_report(run: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(run / "results" / "mini", root)
+    (task,) = (path for path in root.glob("cells/*/probes/*/task.json") if '"count": 6' in path.read_text())
+    path = task.with_name("manifest.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    counts = [one.record["params"]["count"] for one in probes.found(Store(root).tables())]
+    assert 6 not in counts
+    assert 4 in counts
+
+
+def test_a_cell_that_is_trained_anew_has_no_old_probes(run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(run / "results" / "mini", root)
+    cell = next(cell for cell in Store(root).cells() if cell.probes())
+    cell.clear()
+    assert not cell.probes()

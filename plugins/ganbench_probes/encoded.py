@@ -45,7 +45,7 @@ class Reconstruct(_Encoded):
         import torch
 
         originals, labels = held_out(trained, params.images)
-        images = torch.cat([there_and_back(trained, *part) for part in _blocks(trained, originals, labels)])
+        images = torch.cat([there_and_back(trained, *part) for part in blocks(originals, labels)])
         mean = torch.tensor(np.mean(trained.splits["train"].images, axis=0), device=images.device)
         numbers = {
             "error": error(images, originals),
@@ -80,7 +80,7 @@ def encoded(trained: TrainedGame, images: Tensor) -> Tensor:
     return trained.game.encoder(trained.scaled(images.cpu().numpy()))
 
 
-def _blocks(trained: TrainedGame, images: Tensor, labels: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+def blocks(images: Tensor, labels: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
     starts = range(0, len(images), BLOCK)
     return [(images[i : i + BLOCK], None if labels is None else labels[i : i + BLOCK]) for i in starts]
 
@@ -117,3 +117,101 @@ def pairs(above: Tensor, below: Tensor, columns: int) -> Tensor:
             white = some.new_full((columns - len(some), *some.shape[1:]), 255)
             rows.append(torch.cat([some, white]))
     return torch.cat(rows)
+
+
+@dataclass(frozen=True)
+class IterateParams(Params):
+    images: int = param(10, "held-out images, one in a row", min=1, max=1000)
+    steps: int = param(9, "times that an output is fed back", min=1, max=1000)
+
+
+class Iterate(_Encoded):
+    """Held-out images, and again and again what the encoder and the generator make of the image before.
+
+    Figure 4.8 of the SelfExGAN thesis (2018): images change gradually into others. ``first-step``, ``last-step``: how
+    much the first and the last time change an image (root mean square, grey levels). ``own-class-1`` and so on: share
+    of images that are still in the class of their original, by the dataset's classifier, after the first time, half of
+    them and all.
+    """
+
+    Params = IterateParams
+
+    def run(self, trained: TrainedGame, params: IterateParams) -> Probed:
+        import torch
+
+        originals, labels = held_out(trained, params.images)
+        row = [originals]
+        for _ in range(params.steps):
+            row.append(there_and_back(trained, row[-1], labels))
+        numbers = {"first-step": error(row[1], row[0]), "last-step": error(row[-1], row[-2])}
+        agreement = Agreement(trained)
+        for step in sorted({1, max(1, params.steps // 2), params.steps}):
+            numbers |= agreement(f"own-class-{step}", row[step], labels)
+        rows = torch.stack(row, 1).flatten(0, 1)
+        picture = {"iterated": trained.sheet(rows, len(row))}
+        return Probed(numbers, picture, "rows: a held-out image, then each time what is made of the image before")
+
+
+@dataclass(frozen=True)
+class NeighbourhoodParams(Params):
+    images: int = param(5, "held-out images", min=2, max=1000)
+    near: int = param(8, "images around each at each scale", min=2, max=64)
+    small: float = param(0.1, "smallest scale of the noise, in standard deviations of the latent", min=0.0)
+    middle: float = param(0.5, "middle scale", min=0.0)
+    large: float = param(1.0, "largest scale", min=0.0)
+
+
+class Neighbourhood(_Encoded):
+    """What is near encoded held-out images: similar images with little noise, new ones with much.
+
+    Figures 4.11 and 4.12 of the SelfExGAN thesis (2018): a held-out image is encoded, normal noise of three scales is
+    added, and the sums are decoded (on the sphere where the latent is). By scale: ``own-class-small`` and so on is the
+    share that the classifier puts into the class of the original, ``spread-small`` how far the images are from the
+    reconstruction (root mean square, grey levels). Similarity (figure 4.11): mean cosine of the encoded vectors of two
+    images ``similarity-same`` of one class and ``similarity-other`` of two, of 500 held-out images.
+    """
+
+    Params = NeighbourhoodParams
+
+    def run(self, trained: TrainedGame, params: NeighbourhoodParams) -> Probed:
+        import torch
+
+        latent = trained.game.latent
+        assert latent is not None
+        originals, labels = held_out(trained, params.images)
+        centres = encoded(trained, originals)
+        again = trained.quantised(trained.decoded(centres, labels))
+        agreement = Agreement(trained)
+        numbers: dict[str, float] = {}
+        parts = []
+        many = None if labels is None else labels.repeat_interleave(params.near)
+        for name, scale in (("small", params.small), ("middle", params.middle), ("large", params.large)):
+            vectors = centres.repeat_interleave(params.near, 0)
+            vectors = vectors + scale * torch.randn_like(vectors)
+            if latent.kind == "sphere":
+                vectors = torch.nn.functional.normalize(vectors) * latent.dim**0.5
+            images = trained.quantised(trained.decoded(vectors, many))
+            numbers |= agreement(f"own-class-{name}", images, many)
+            numbers[f"spread-{name}"] = error(images, again.repeat_interleave(params.near, 0))
+            parts.append(images.view(len(originals), params.near, *images.shape[1:]))
+        numbers |= _similarities(trained)
+        rows = [torch.cat([originals[i : i + 1], again[i : i + 1], block[i]]) for i in range(len(originals))
+                for block in parts]  # fmt: skip
+        picture = {"neighbourhood": trained.sheet(torch.cat(rows), params.near + 2)}
+        note = "three rows an image: the original, its reconstruction, and images around it; noise grows downwards"
+        return Probed(numbers, picture, note)
+
+
+def _similarities(trained: TrainedGame) -> dict[str, float]:
+    """Mean cosines of encoded held-out images of one class and of two; nothing where there are no labels."""
+    import torch
+
+    images, labels = held_out(trained, 500)
+    if labels is None:
+        return {}
+    vectors = torch.cat([encoded(trained, part) for part, _ in blocks(images, None)])
+    cosines = (units := torch.nn.functional.normalize(vectors.double())) @ units.T
+    same = labels[:, None] == labels[None]
+    own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    found = {"similarity-same": cosines[same & ~own], "similarity-other": cosines[~same]}
+    return {name: float(values.mean()) for name, values in found.items() if len(values)}
