@@ -6,6 +6,7 @@ result, so that nothing is done twice and a cell that is trained anew has other 
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -83,7 +84,8 @@ def best_cells(store: Store, rank: Mapping[str, str], cells: Iterable[tuple[str,
         manifest = unit.manifest
         if manifest["status"] != "done":
             continue
-        value = sign * manifest[rank["at"]]["metrics"].get(rank["metric"], float("inf") * sign)
+        value = sign * manifest[rank["at"]]["metrics"].get(rank["metric"], math.nan)
+        value = math.inf if math.isnan(value) else value
         known = best.get((variant, dataset))
         if known is None or value < known[0]:
             best[variant, dataset] = value, unit

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganbench.api import DataSpec, Game, Latent, Player, Probed, Split, TrainedGame, UserError
 from ganbench.batches import quantise
+from ganbench.evaluate import load_snapshot, save_snapshot
 from ganbench.plugins import installed
 
 SPEC = DataSpec((1, 8, 8), classes=4)
@@ -197,3 +198,13 @@ def test_more_noise_goes_farther_and_encoded_images_of_a_class_are_alike() -> No
     assert found["spread-small"] < found["spread-middle"] < found["spread-large"]
     assert found["own-class-small"] > found["own-class-large"]
     assert found["similarity-same"] > 0.3 > found["similarity-other"]
+
+
+def test_the_discriminator_is_in_the_snapshot_and_one_that_is_not_is_not_taken_for_trained(tmp_path) -> None:
+    one, other = (subject(discriminator=nn.Linear(64, 1)).game for _ in range(2))
+    save_snapshot(one, tmp_path / "with.safetensors")
+    load_snapshot(other, tmp_path / "with.safetensors")
+    assert torch.equal(one.discriminator.weight, other.discriminator.weight)
+    save_snapshot(subject().game, tmp_path / "without.safetensors")
+    load_snapshot(other, tmp_path / "without.safetensors")
+    assert other.discriminator is None
