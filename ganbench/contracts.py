@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -138,6 +138,10 @@ class Dataset(_Checked, ABC):
 
         Raises `DatasetError` with where it looked and what to do when the source is missing or damaged.
         """
+
+    def class_names(self) -> Sequence[str]:
+        """What the classes are called, in the order of their labels; empty where they are but numbers."""
+        return ()
 
     def source(self, root: Path) -> str:
         """A cheap signature of the source (sizes, times); a prepared copy with another signature is made anew.
@@ -398,6 +402,11 @@ class Tables(NamedTuple):
     `datasets`: ``dataset, status, reason, shape, classes, train, test, fingerprint``, ``extractors`` (dict
     name -> info, like ``{"classifier": {"test_accuracy": 0.99, ...}}``), ``components`` (like the cells', without a
     variant), ``directory`` (Path, holds ``real.png``).
+
+    `scored`: images that were not trained here, scored by the same protocol (`ganbench evaluate --into`):
+    ``dataset, name, source, sha256`` (of the files), ``samples, resized, metric, value, note``. A ``value`` that does
+    not compare with the cells' (another protocol version, extractor, reference or content of the dataset) is NaN, and
+    ``note`` says why; of a damaged record there is a row without a metric.
     """
 
     run: Mapping[str, Any]
@@ -405,6 +414,7 @@ class Tables(NamedTuple):
     scores: pd.DataFrame
     references: pd.DataFrame
     datasets: pd.DataFrame
+    scored: pd.DataFrame
 
 
 class Reporter(_Checked, ABC):

@@ -93,6 +93,12 @@ def examine(root: Path, *, repair: bool = False) -> Health:
     findings += [finding for one in seen for finding in one.findings]
     for path in sorted(root.glob(".*.tmp")):  # no lock tells whether somebody is just writing it
         findings.append(Finding("note", path.name, "a temporary file", "delete it once no process writes here"))
+    for path in sorted((root / "scored").glob("*/*.json")):
+        try:
+            record(path, records.check_scored)
+        except UNREADABLE as error:
+            where = "/".join(path.parts[-3:])
+            findings.append(Finding("damaged", where, reason(error), "delete it, and evaluate the images again"))
     if fitting := sum(one.fitting for one in seen):
         findings.append(
             Finding("ok", "checksums", f"{fitting} snapshot{'s fit theirs' if fitting > 1 else ' fits its own'}")

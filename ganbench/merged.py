@@ -41,7 +41,9 @@ def merge(stores: Sequence[Store], name: str) -> Tables:
     references = _first(
         [part.references for part in parts], ["dataset", "metric"], lambda table: table["value"].notna()
     )
-    return Tables(run, cells, scores, references, datasets)
+    scored = pd.concat([part.scored for part in parts], ignore_index=True)
+    scored = scored.drop_duplicates(["dataset", "name", "sha256", "metric"], ignore_index=True)
+    return Tables(run, cells, scores, references, datasets, scored)
 
 
 def _tasks(store: Store, part: Tables) -> dict[str, Record]:

@@ -313,6 +313,27 @@ def check_probed(record: object) -> str:
     return _wrong(Probed, record)
 
 
+class ScoredValue(_Record):
+    value: Score
+    version: Text
+    extractor: Name | None = None
+    hash: Text | None = None
+
+
+class Scored(_Record):
+    """A record below ``scored/``."""
+
+    name: Name
+    dataset: DatasetName
+    fingerprint: Text
+    reference: Text
+    source: Text
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    samples: Count
+    resized: Count = 0
+    metrics: dict[Metric, ScoredValue]
+
+
 def check_run(record: object) -> str:
     """What is wrong with the content of ``run.json``; empty when it is fit to be reported on."""
     return _wrong(Run, record)
@@ -328,6 +349,11 @@ def check_manifest(record: object, unit: Kind | None = None) -> str:
     """The same of ``manifest.json``; without `unit` it is taken for a dataset's when it has a `shape`."""
     looks_so = isinstance(record, dict) and "shape" in record
     return _wrong(ReferenceManifest if (unit == "reference" if unit else looks_so) else CellManifest, record)
+
+
+def check_scored(record: object) -> str:
+    """The same of a record below ``scored/``."""
+    return _wrong(Scored, record)
 
 
 def check_event(record: object) -> str:

@@ -21,6 +21,7 @@
             log.txt                     what the process printed, tracebacks included
             probes/<probe>-<hash>/      what probes found: task.json, manifest.json, PNG files; no part of the cell
         observers/                      what observers write; not read by ganbench
+        scored/<dataset>/<name>.json    scores of images that were not trained here (`ganbench evaluate --into`)
         retired/<cell>~<n>/             cells trained by other code than today's, set aside by `--stale retrain`
         results.parquet, leaderboard.csv, leaderboard.md, report/      derived; deleting them loses nothing
 """
@@ -427,6 +428,18 @@ class Store:
     def references(self) -> Iterator[Unit]:
         for path in sorted((self.root / "references").glob("*/task.json")):
             yield Unit(path.parent)
+
+    def scored(self, dataset: str) -> list[Path]:
+        """The records of images scored against `dataset` that were not trained here, in order of name."""
+        return sorted((self.root / "scored" / slug(dataset)).glob("*.json"))
+
+    def keep_scored(self, record: Mapping[str, Any]) -> Path:
+        """Write such a record, in the place of one of that name; where it is."""
+        path = self.root / "scored" / slug(record["dataset"]) / f"{slug(record['name'])}.json"
+        with _writing(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, record)
+        return path
 
     def tables(self) -> Tables:
         """The records as tables; see `ganbench.contracts.Tables` for the columns."""

@@ -18,7 +18,7 @@ from ganbench.aside import halved
 from ganbench.contracts import Tables
 from ganbench.errors import GanbenchError, UserError
 from ganbench.provenance import FACTS, of_cell, of_old
-from ganbench.records import Kind, all_events, check_event, check_manifest, check_run, check_task
+from ganbench.records import Kind, all_events, check_event, check_manifest, check_run, check_scored, check_task
 from ganbench.store import read_json, read_lines
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ _SCORES = [
 _POINTS = ["curve", "best", "last"]
 _AXES = ("generator_updates", "images", "epochs", "seconds")
 _REFERENCES = ["dataset", "metric", "value", "samples", "note", *(f"metric_{what}" for what in FACTS)]
+_SCORED = ["dataset", "name", "source", "sha256", "samples", "resized", "metric", "value", "note"]
 _DATASETS = [
     "dataset",
     "status",
@@ -103,13 +104,14 @@ def build(store: Store) -> Tables:
     reading = halved(lambda unit: trusted(store, unit, "cell"), units)
     for unit, read, outline in zip(units, reading, planned.values(), strict=True):
         cells.append(_cell(unit, read, once.outline(outline), run, scores, once))
-    references, datasets = [], []
+    references, datasets, scored = [], [], []
     wanted = {outline["dataset"]: store.reference(outline["dataset"]) for outline in planned.values()}
     for dataset, unit in sorted(wanted.items(), key=lambda item: item[1].directory):
         if os.path.lexists(unit.directory / "task.json"):
-            manifest = trusted(store, unit, "reference")[1]
+            task, manifest, _ = trusted(store, unit, "reference")
             datasets.append(_dataset(dataset, unit, manifest))
             references += _references(dataset, manifest)
+            scored += _scored(store, dataset, task, manifest)
     table = pd.DataFrame(cells, columns=_CELLS)
     if table["precision"].hasnans:  # what pandas makes of None among texts
         table["precision"] = pd.Series([cell["precision"] for cell in cells], dtype=object)
@@ -120,6 +122,7 @@ def build(store: Store) -> Tables:
         scores.table(),
         pd.DataFrame(references, columns=_REFERENCES).astype({"value": float}),
         pd.DataFrame(datasets, columns=_DATASETS),
+        pd.DataFrame(scored, columns=_SCORED).astype({"value": float}),
     )
 
 
@@ -344,3 +347,43 @@ def _references(dataset: str, manifest: Record) -> list[dict[str, Any]]:
     ]
     metrics = manifest.get("components", {}).get("metrics", {})
     return [{**row, **{f"metric_{what}": metrics.get(row["metric"], {}).get(what) for what in FACTS}} for row in rows]
+
+
+def _scored(store: Store, dataset: str, task: Record, manifest: Record) -> list[dict[str, Any]]:
+    """The rows of `scored` for one dataset, of which the run says `task` and `manifest`."""
+    rows: list[dict[str, Any]] = []
+    for path in store.scored(dataset):
+        try:
+            if _leads_out(path.parent, store.root):
+                raise _Damaged("its folder is a link that leads out of the results folder")
+            record = _checked(path.parent, path.name, check_scored)
+            if record["dataset"] != dataset:
+                raise _Damaged(f"its {path.name} is about another dataset")
+        except _Damaged as damage:
+            rows.append({"dataset": dataset, "name": path.stem, "value": float("nan"), "note": str(damage)})
+            continue
+        about = {field: record[field] for field in ("dataset", "name", "source", "sha256", "samples")}
+        for metric, scored in record["metrics"].items():
+            why = _other_protocol(record, metric, task, manifest)
+            value = float("nan") if why else scored["value"]
+            row = {**about, "resized": record.get("resized", 0), "metric": metric, "value": value, "note": why}
+            rows.append(row)
+    return rows
+
+
+def _other_protocol(record: Record, metric: str, task: Record, manifest: Record) -> str:
+    """Why a score does not compare with the run's; empty when it does."""
+    scored = record["metrics"][metric]
+    version, extractor = task.get("metrics", {}).get(metric), scored.get("extractor")
+    digest = ((manifest.get("extractors") or {}).get(extractor) or {}).get("hash")
+    if version is None:
+        return "the run has no such metric"
+    if version != scored["version"]:
+        return f"it is of protocol version {scored['version']}, and the run has version {version}"
+    if extractor and digest != scored.get("hash"):
+        return f"it is by another {extractor}, {str(scored.get('hash'))[:12]} instead of {str(digest)[:12]}"
+    if record["fingerprint"] != manifest.get("fingerprint"):
+        return "the dataset's content was another"
+    if record["reference"] != task.get("reference"):
+        return f"it compares with {record['reference']}, and the run with {task.get('reference')}"
+    return ""

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING
 
 from ganbench.code import changed, fingerprint
 from ganbench.data import Prepared, data_root, prepare
-from ganbench.errors import DatasetError, Diverged, GanbenchError, PluginError, StorageError, Unsuitable, UserError
+from ganbench.errors import Diverged, GanbenchError, PluginError, StorageError, Unsuitable, UserError
 from ganbench.plugins import in_use, installed, use, use_recorded
 from ganbench.provenance import of_unit
 from ganbench.store import Record, Status, Store, Unit, cannot_write, now, sha256, write_atomically
+from ganbench.trained import new_game, same_data
 
 if TYPE_CHECKING:
     from ganbench.evaluate import Evaluator
@@ -233,12 +234,7 @@ def _kept_evaluator(unit: Unit, task: Record, data: Prepared, metrics: list[str]
 
 def _open(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> tuple[Evaluator, Game]:
     """What a cell is made of besides its data: the evaluator for `metrics`, and its game at the start."""
-    import torch
-
-    from ganbench import randomness
-
-    if data.fingerprint != task["fingerprint"]:
-        raise DatasetError(f"{task['dataset']} changed since the run was planned; `ganbench run` again plans anew")
+    same_data(task, data)
     evaluator = _kept_evaluator(unit, task, data, metrics)
     reference = Store(unit.directory.parent.parent).reference(task["dataset"]).manifest.get("extractors", {})
     for name, found in evaluator.hashes.items():
@@ -248,11 +244,7 @@ def _open(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> tuple
                 f"the {name} of {task['dataset']} is not the one that this results folder was scored with "
                 f"({found[:12]} instead of {known[:12]}); use a new results folder, or restore the cache"
             )
-    variant = installed().find("variants", task["variant_id"]).load()()
-    with torch.device(task["device"]):
-        randomness.seed(task["seed"])
-        game = variant.game(data.spec, variant.Params.resolve(task["params"]))
-    return evaluator, game
+    return evaluator, new_game(task, data.spec)
 
 
 _NOTHING_YET: Record = {"evaluations": [], "chosen": None, "seconds": 0.0, "checkpoint_seconds": 0.0}

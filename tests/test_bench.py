@@ -1,4 +1,4 @@
-"""bench/loop.py: both loops train the same networks, and its figures are of what it says."""
+"""bench/loop.py: both loops train the same networks, and its figures are of what it says; bench/graph.py too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The scripts' own modules, for the time of a test."""
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "bench")
     yield
-    for name in ("loop", "networks", "plain"):
+    for name in ("graph", "loop", "networks", "plain"):
         sys.modules.pop(name, None)
 
 
@@ -64,3 +64,15 @@ def test_both_loops_take_the_turns_of_a_generator_update(cost: str, capsys: pyte
     assert taken.round > 0
     assert 0 < taken.overhead < 1
     assert game.batches_per_round == (plain.N_CRITIC if cost == "wgan-gp" else 1)
+
+
+def test_turns_of_graph_gans_are_measured_in_a_process_of_their_own() -> None:
+    from graph import Job, alone, game_of
+
+    job = Job("graph-edgeconv", {"k": 4, "width": 6, "critic_width": 4}, "cpu", 1, batch=4, rounds=2, size=8)
+    found = alone(job)
+    assert 0 < found.generator < found.update == 5 * found.critic + found.generator
+    generator = game_of(job, n_critic=1).generator
+    assert found.parameters == sum(p.numel() for p in generator.parameters())
+    assert found.flops > 0
+    assert 0 < found.memory < 2**30

@@ -17,6 +17,9 @@ OURS = ["mlp-gan", "dcgan", "cgan", "wgan", "wgan-gp"]
 THESIS = ["hoeckler-gan", "hoeckler-dcgan", "hoeckler-cgan", "hoeckler-wgan", "hoeckler-wgan-gp"]
 PROBES = ["interpolate", "latent-arithmetic", "reconstruct", "iterate", "neighbourhood", "train-on-synthetic"]
 SEARCHES = {"inpaint": {"images": 2, "starts": 4, "steps": 5}, "latent-map": {"samples": 60}}
+GRAPH = ["graph-baseline", "graph-attention", "graph-edgeconv", "graph-ecc", "graph-ecc-light"]
+#: What makes these quick to check.
+NARROW = {"width": 6, "critic_width": 8, "latent_dim": 16, "batch_size": 16, "n_critic": 2, "lr": 2e-3}
 METRICS = ["cs", "fcd", "is", "fid"]
 PUBLISHED = ["mnist", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
 
@@ -24,7 +27,7 @@ PUBLISHED = ["mnist", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48
 def test_every_shipped_component_is_checked_here() -> None:
     ours = {plugin.name for plugin in installed().plugins if plugin.distribution == "ganbench"}
     shipped = {(c.kind, c.name) for c in installed().components if c.plugin in ours}
-    checked = {("variants", name) for name in OURS + THESIS} | {("metrics", name) for name in METRICS}
+    checked = {("variants", name) for name in OURS + THESIS + GRAPH} | {("metrics", name) for name in METRICS}
     checked |= {("datasets", name) for name in ["digits", "npz", "folder", *PUBLISHED]}
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
     checked |= {("probes", name) for name in [*PROBES, *SEARCHES]}
@@ -70,6 +73,23 @@ def test_the_extractors(check) -> None:
 @pytest.mark.slow
 @parametrize_with_checks(*[f"variants/{name}" for name in THESIS], params={"width": 0.3})
 def test_the_networks_of_the_thesis_made_narrow(check) -> None:
+    check()
+
+
+@parametrize_with_checks("variants/graph-ecc-light", params={**NARROW, "k": 4, "rank": 3})
+def test_the_graph_gan_with_the_most_parts_made_narrow(check) -> None:
+    check()
+
+
+@pytest.mark.slow
+@parametrize_with_checks("variants/graph-baseline", "variants/graph-attention", params=NARROW)
+def test_the_graph_gans_without_a_graph_made_narrow(check) -> None:
+    check()
+
+
+@pytest.mark.slow
+@parametrize_with_checks("variants/graph-edgeconv", "variants/graph-ecc", params={**NARROW, "k": 4})
+def test_the_graph_gans_with_one_made_narrow(check) -> None:
     check()
 
 

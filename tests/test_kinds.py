@@ -105,6 +105,19 @@ def test_the_run_is_reported(run: Path) -> None:
     assert (run / "results" / "kinds" / "report" / "index.html").exists()
 
 
+def test_translations_can_be_drawn_as_many_as_there_are_test_sources(run: Path) -> None:
+    results, plugin = run / "results" / "kinds", Path(__file__).with_name("kinds.py")
+    there = run / "translated.npz"
+    command = ("sample", results, "translator-pairs", "--plugin", plugin, "--to", there)
+    done = ganbench(dict(os.environ), *command, "-n", 30)
+    assert done.returncode == 0, done.stderr
+    assert np.load(there)["x_train"].shape == (30, 1, 8, 8)
+    there.unlink()
+    refused = ganbench(dict(os.environ), *command, "-n", 31)
+    assert refused.returncode == 2
+    assert "pairs has 30 test sources: ask for -n 30 at most" in refused.stderr.replace("\n", " ")
+
+
 @pytest.mark.parametrize("variant", [PointGAN, Translator, Encoding])
 def test_the_conformance_kit_knows_such_games(variant: type) -> None:
     report = check_variant(variant)

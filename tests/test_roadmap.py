@@ -98,6 +98,7 @@ class Study:
             pd.DataFrame(self.scores),
             pd.DataFrame(real),
             pd.DataFrame(columns=columns),
+            pd.DataFrame(columns=["dataset", "name", "sha256", "samples", "metric", "value", "note"]),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from ganbench.code import changed
 from ganbench.contracts import Tables
-from ganbench.report.leaderboard import POINTS, Ranked, Ranking, ranking
+from ganbench.report.leaderboard import MARK, POINTS, Ranked, Ranking, ranking
 from ganbench.report.selection import sentence
 from ganbench.report.verdicts import of_leaders
 from ganbench.report.words import MISSING, clean, listed, number, seconds
@@ -40,6 +40,13 @@ class Board:
     notes: list[str]
     #: Which variant beats which, in one line each.
     verdicts: list[str] = field(default_factory=list)
+    #: Rows of images that were scored from files and not trained here; they stand apart, above `real`.
+    scored: list[list[str]] = field(default_factory=list)
+
+    @property
+    def apart(self) -> list[list[str]]:
+        """The rows below the ranked ones: nothing of them was trained here."""
+        return [*self.scored, *([self.real] if self.real else [])]
 
 
 def boards(tables: Tables | Ranked) -> list[Board]:
@@ -73,7 +80,7 @@ def score(row: Row, metric: str, point: str) -> str:
 def coverage(row: Row, metric: str) -> str:
     """``3/3``, or ``1/3 seeds: 1 failed, 1 diverged``."""
     n, planned = int(row["n"]), int(row["planned"])
-    if row["row"] == "real":
+    if row["row"] != "configuration":
         return f"{n:,} images" if n else ""
     if n == planned:
         return f"{n}/{planned}"
@@ -87,6 +94,7 @@ def _board(dataset: str, table: pd.DataFrame, tables: Tables, ranked_by: Ranking
     rows = table.to_dict("records")
     shown = [row for row in rows if row["row"] == "configuration" and row["planned"]]
     real = [row for row in rows if row["row"] == "real"]
+    scored = [row for row in rows if row["row"] == "scored"]
     columns = [(ranked_by.metric, point) for point in POINTS]
     for metric in ranked_by.directions:
         if metric != ranked_by.metric and table[f"{metric}_{ranked_by.at}_n"].any():
@@ -98,20 +106,26 @@ def _board(dataset: str, table: pd.DataFrame, tables: Tables, ranked_by: Ranking
         caption=_caption(dataset, tables.datasets),
         header=["rank", "configuration", *heads, "n", "coverage", "s/cell"],
         rows=[_texts(row, columns, ranked_by) for row in shown],
-        real=_texts(real[0], columns, ranked_by) if real and any(real[0][f"{m}_best_n"] for m, _ in columns) else None,
+        real=_texts(real[0], columns, ranked_by) if real and has_score(real[0], columns) else None,
+        scored=[_texts(row, columns, ranked_by) for row in scored if has_score(row, columns)],
         notes=_notes(dataset, rows, columns, tables, ranked_by),
     )
 
 
+def has_score(row: Row, columns: Sequence[tuple[str, str]]) -> bool:
+    """Whether the row has any of the metrics that are shown."""
+    return any(row[f"{metric}_best_n"] for metric, _ in columns)
+
+
 def _texts(row: Row, columns: list[tuple[str, str]], ranked_by: Ranking) -> list[str]:
-    is_real = row["row"] == "real"
+    trained = row["row"] == "configuration"
     return [
         MISSING if pd.isna(row["rank"]) else str(row["rank"]),
         row["configuration"],
         *[score(row, metric, point) for metric, point in columns],
-        "" if is_real else str(row["n"]),
+        str(row["n"]) if trained else "",
         coverage(row, ranked_by.metric),
-        "" if is_real else seconds(row["seconds"]),
+        seconds(row["seconds"]) if trained else "",
     ]
 
 
@@ -149,6 +163,7 @@ def _notes(
     notes += _overlap(shown, f"{ranked_by.metric}_{ranked_by.at}")
     notes += _conditions(dataset, tables)
     notes += _mixtures(dataset, tables)
+    notes += _foreign(dataset, tables)
     notes += [f"{metric}: unavailable: {reason}" for metric, reason in _unavailable(dataset, tables).items()]
     skipped = [row for row in rows if row["row"] == "configuration" and not row["planned"]]
     notes += [f"skipped: {row['configuration']}: {row['reason']}" for row in skipped]
@@ -202,6 +217,30 @@ def _mixtures(dataset: str, tables: Tables) -> list[str]:
         known = [code for code in codes if code]
         if what := next(filter(None, (changed(known[0], other) for other in known)), ""):
             notes.append(f"not all cells of {variant} were trained by the same code: {what}")
+    return notes
+
+
+def _foreign(dataset: str, tables: Tables) -> list[str]:
+    """What images that were scored from files are, and which of their scores are not shown."""
+    notes = []
+    cells = tables.cells[(tables.cells["dataset"] == dataset) & (tables.cells["status"] != "skipped")]
+    counts = sorted({evaluate["samples"] for evaluate in cells["evaluate"] if evaluate})
+    rows = tables.scored[tables.scored["dataset"] == dataset]
+    for name, damage in rows.loc[rows["metric"].isna(), ["name", "note"]].itertuples(index=False):
+        notes.append(f"{MARK} {name}: {damage}; delete that file, and evaluate the images again")
+    for (name, digest), group in rows.dropna(subset="metric").groupby(["name", "sha256"]):
+        first = group.to_dict("records")[0]
+        said = f"{MARK} {name}: scored from files, not trained here (n = 1), so neither ranked nor compared: "
+        said += f"{first['samples']:,.0f} images of {first['source']}, sha256 {str(digest)[:12]}"
+        if counts and counts != [first["samples"]]:
+            said += f" (cells are scored with {listed([f'{count:,}' for count in counts])})"
+        if first["resized"]:
+            said += f", {first['resized']:,.0f} of them reduced in size"
+        hidden = group[group["note"] != ""]
+        said += "".join(
+            f"; {metric} is not shown: {why}" for metric, why in zip(hidden["metric"], hidden["note"], strict=True)
+        )
+        notes.append(said)
     return notes
 
 

@@ -18,6 +18,8 @@ from ganbench.report.words import clean
 
 POINTS = ("best", "last")
 REAL = "real test images"
+#: Begins the name of images that were scored from files and not trained here.
+MARK = "†"
 Found = TypeVar("Found")
 
 
@@ -83,12 +85,14 @@ def finished(tables: Tables) -> pd.DataFrame:
 def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     """One row per configuration and dataset, and one per dataset for the real test images.
 
-    Columns: ``dataset, row`` (``configuration`` or ``real``), ``rank`` (missing where nothing was scored, equal for
-    equal means), ``variant, configuration, params`` (JSON); for every metric and each of ``best`` and ``last``
+    Images that were scored from files (`Tables.scored`) have rows of their own, called ``† name`` and never ranked.
+    Columns: ``dataset, row`` (``configuration``, ``scored`` or ``real``), ``rank`` (missing where nothing was scored,
+    equal for equal means), ``variant, configuration, params`` (JSON); for every metric, at ``best`` and at ``last``,
     ``<metric>_<point>_mean``, ``_low`` and ``_high`` (95 % Student t interval over seeds, NaN for one seed) and ``_n``;
     ``n`` (seeds in the ranked mean), ``planned`` (seeds asked for, skipped ones left out), ``statuses``
     (``2 done, 1 diverged``), ``reason`` (why seeds are not done) and ``seconds`` (mean over done cells).
-    In a real row ``n`` counts images. Datasets by name; within one by rank, then unscored, then skipped, then real.
+    In a real or scored row ``n`` counts images. Datasets by name; within one by rank, then unscored, then skipped, then
+    scored, then real.
     """
     cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
     ranked_by = ranking(tables)
@@ -108,12 +112,19 @@ def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     samples = [values.get(each, []) for each in asked]
     found = dict(zip(asked, zip(intervals(samples), map(len, samples), strict=True), strict=True))
     rows = [_row(seeds[where], found, ranked_by) for where in sorted(seeds)]
-    rows += [_real(str(dataset), group, ranked_by) for dataset, group in tables.references.groupby("dataset")]
+    rows += [
+        _fixed(str(dataset), "real", REAL, group, ranked_by) for dataset, group in tables.references.groupby("dataset")
+    ]
+    for (dataset, name, digest), group in tables.scored.dropna(subset="metric").groupby(["dataset", "name", "sha256"]):
+        row = _fixed(str(dataset), "scored", f"{MARK} {clean(name)}", group, ranked_by)
+        hidden = [f"; {metric}: {why}" for metric, why in zip(group["metric"], group["note"], strict=True) if why]
+        said = f"scored from files, not trained here; sha256 {digest}{''.join(hidden)}"
+        rows.append({**row, "reason": clean(said)})
     table = pd.DataFrame(rows, columns=_columns(ranked_by))
     value = table[f"{ranked_by.metric}_{ranked_by.at}_mean"].astype(float).where(table["row"] == "configuration")
     ranks = value.groupby(table["dataset"]).rank(method="min", ascending=ranked_by.lower)
     table["rank"] = ranks.astype("Int64")
-    place = (table["row"] == "real") * 2 + (table["planned"] == 0) * 1
+    place = (table["row"] == "real") * 2 + (table["row"] == "scored") * 1 + (table["planned"] == 0) * 1
     order = table.assign(_place=place).sort_values(["dataset", "_place", "rank", "configuration"], na_position="last")
     return order.drop(columns="_place").reset_index(drop=True)
 
@@ -155,11 +166,11 @@ def _row(
     return {**row, "n": row[f"{ranked_by.metric}_{ranked_by.at}_n"]}
 
 
-def _real(dataset: str, references: pd.DataFrame, ranked_by: Ranking) -> dict[str, Any]:
-    """The row of the real test images of one dataset: a bound, the same at best and at last."""
-    row: dict[str, Any] = {"dataset": dataset, "row": "real", "configuration": REAL, "variant": "", "params": ""}
+def _fixed(dataset: str, kind: str, name: str, scores: pd.DataFrame, ranked_by: Ranking) -> dict[str, Any]:
+    """The row of images that nothing was trained for: the same at best and at last, without an interval."""
+    row: dict[str, Any] = {"dataset": dataset, "row": kind, "configuration": name, "variant": "", "params": ""}
     row |= {"planned": 0, "statuses": "", "reason": "", "seconds": math.nan}
-    known = references.dropna(subset="value").set_index("metric")
+    known = scores.dropna(subset="value").set_index("metric")
     for metric in ranked_by.directions:
         value, samples = (
             (known.at[metric, "value"], known.at[metric, "samples"]) if metric in known.index else (math.nan, 0)

@@ -82,6 +82,7 @@ _LATEX = {
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"{\char34}",
     "±": r"$\pm$", "×": r"$\times$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "…": r"\ldots{}",
+    "†": r"\textdagger{}",
     "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "ε": r"$\varepsilon$", "η": r"$\eta$", "λ": r"$\lambda$",
     "μ": r"$\mu$", "σ": r"$\sigma$", "τ": r"$\tau$", "≤": r"$\le$", "≥": r"$\ge$", "²": r"\textsuperscript{2}",
 }  # fmt: skip

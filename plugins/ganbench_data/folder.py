@@ -57,6 +57,9 @@ class Folder(Dataset):
             )
         return splits
 
+    def class_names(self) -> Sequence[str]:
+        return self._find()[1]
+
     def source(self, root: Path) -> str:
         top = Path(self.argument).expanduser()
         digest = hashlib.sha256()

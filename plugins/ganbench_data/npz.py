@@ -28,7 +28,8 @@ class Npz(Dataset):
 
     Images are uint8 N×H×W, N×H×W×C or N×C×H×W, square, with C of 1 or 3; labels are integers from 0, of any shape with
     N elements. Labels of a single class say nothing: the images count as unlabelled. Without ``x_test``, every tenth
-    image of each class is held out as test image.
+    image of each class is held out as test image. Of a file without names, as ``np.savez(file, images, labels)`` writes
+    it, ``arr_0`` is taken for x_train and ``arr_1`` for y_train.
     """
 
     takes_argument = True
@@ -36,10 +37,11 @@ class Npz(Dataset):
     def spec(self) -> DataSpec:
         path = Path(self.argument).expanduser()
         headers = read_headers(path)
-        if "x_train" not in headers:
+        keys = _keys(headers)
+        if "x_train" not in keys:
             raise DatasetError(f"{path} has no array x_train (it has {', '.join(headers) or 'none'})")
-        shape = _layout(path, "x_train", headers["x_train"])[0]
-        classes = _classes(path, read_arrays(path, [key for key in ("y_train", "y_test") if key in headers]))
+        shape = _layout(path, keys["x_train"], headers[keys["x_train"]])[0]
+        classes = _classes(path, read_arrays(path, [keys[key] for key in ("y_train", "y_test") if key in keys]))
         return DataSpec(shape, classes)
 
     def load(self, root: Path) -> Mapping[str, Split]:
@@ -67,22 +69,30 @@ def read_splits(path: Path) -> dict[str, Split]:
     Raises `DatasetError` when the file is missing or damaged, or naming the array that is not what it should be.
     """
     headers = read_headers(path)
-    arrays = read_arrays(path, [key for key in KEYS if key in headers])
+    keys = _keys(headers)
+    arrays = read_arrays(path, list(keys.values()))
     splits = {}
     for name in ("train", "test"):
-        if f"x_{name}" in arrays:
-            axes = _layout(path, f"x_{name}", headers[f"x_{name}"])[1]
-            images = arrays[f"x_{name}"]
-            labels = arrays.get(f"y_{name}")
+        if key := keys.get(f"x_{name}"):
+            axes = _layout(path, key, headers[key])[1]
+            images = arrays[key]
+            of_labels = keys.get(f"y_{name}")
             splits[name] = Split(
                 images[:, None] if axes is None else images.transpose(axes),
-                None if labels is None else _labels(path, f"y_{name}", labels, len(images)),
+                None if of_labels is None else _labels(path, of_labels, arrays[of_labels], len(images)),
             )
     if "train" not in splits:
         raise DatasetError(f"{path} has no array x_train (it has {', '.join(headers) or 'none'})")
     if len({split.labels is None for split in splits.values()}) == 2:
         raise DatasetError(f"{path} has labels for one of x_train and x_test only; it needs both of y_train and y_test")
     return splits
+
+
+def _keys(headers: Mapping[str, Header]) -> dict[str, str]:
+    """Those of `KEYS` that the file has -> what they are called there."""
+    if headers.keys() <= {"arr_0", "arr_1"}:
+        return {key: name for key, name in (("x_train", "arr_0"), ("y_train", "arr_1")) if name in headers}
+    return {key: key for key in KEYS if key in headers}
 
 
 def read_headers(path: Path) -> dict[str, Header]:

@@ -28,6 +28,8 @@ class Published(Dataset):
     shape: ClassVar[tuple[int, int, int]]
     classes: ClassVar[int] = 10
     counts: ClassVar[Mapping[str, int]]
+    #: Of the classes, in the order of their labels; of digits there are none but the labels.
+    names: ClassVar[Sequence[str]] = ()
     #: Whether the .npz file may hold any number of images and leave out the test split.
     any_number: ClassVar[bool] = False
     #: Where to get the files that torchvision reads and what to do with them, if its download often fails.
@@ -35,6 +37,9 @@ class Published(Dataset):
 
     def spec(self) -> DataSpec:
         return DataSpec(self.shape, self.classes)
+
+    def class_names(self) -> Sequence[str]:
+        return self.names
 
     def source(self, root: Path) -> str:
         return signature(root / f"{self.name}.npz")
@@ -166,6 +171,7 @@ class FashionMNIST(_Hashed):
     name = "fashion-mnist"
     loader = "FashionMNIST"
     shape = (1, 28, 28)
+    names = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot")
     counts: ClassVar[Mapping[str, int]] = {"train": 60_000, "test": 10_000}
     digests: ClassVar[Mapping[str, tuple[str, str]]] = {
         "train": (
@@ -190,6 +196,7 @@ class CIFAR10(Published):
     name = "cifar10"
     loader = "CIFAR10"
     shape = (3, 32, 32)
+    names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     counts: ClassVar[Mapping[str, int]] = {"train": 50_000, "test": 10_000}
     #: Means of red, green and blue over the train images on a scale from 0 to 1, as they are commonly quoted.
     means: ClassVar[tuple[float, float, float] | None] = (0.4914, 0.4822, 0.4465)
