@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import MINI, ganbench
+from conftest import MINI
 
 from ganbench.cli import main
 from ganbench.report import probes
@@ -68,14 +67,16 @@ def run(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Path:
     probes = 'probes = ["bright", { name = "bright", params = { count = 6 } }, "broken", "encoded"]'
     head = f'plugins = ["./own_probes.py"]\n{probes}'
     (folder / "bench.toml").write_text(MINI.replace("seeds = 1", f"seeds = 2\n{head}"))
-    done = _command(folder, data_root, "run", folder / "bench.toml", "--results", folder / "results")
-    assert done.returncode == 0, done.stderr
-    (folder / "said.txt").write_text(done.stdout + done.stderr)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANBENCH_DATA", str(data_root))
+        done = _run(folder)
+    assert done.exit_code == 0, done.output
+    (folder / "said.txt").write_text(done.output)
     return folder
 
 
-def _command(folder: Path, data_root: Path, *arguments: object):
-    return ganbench({**os.environ, "GANBENCH_DATA": str(data_root)}, *arguments)
+def _run(folder: Path):
+    return _here("run", folder / "bench.toml", "--results", folder / "results", "--executor", "inline")
 
 
 def _here(*arguments: object):
@@ -111,10 +112,10 @@ def test_a_probe_that_fails_is_a_note_of_the_run_with_its_reason(run: Path) -> N
     assert "probe encoded of mlp-gan on digits is skipped: it needs an encoder" in said
 
 
-def test_what_was_found_is_kept_and_what_failed_is_tried_again(run: Path, data_root: Path) -> None:
+def test_what_was_found_is_kept_and_what_failed_is_tried_again(run: Path) -> None:
     before = {probe.directory: probe.manifest["attempt"] for probes in _found(run).values() for probe in probes}
-    again = _command(run, data_root, "run", run / "bench.toml", "--results", run / "results")
-    assert again.returncode == 0, again.stderr
+    again = _run(run)
+    assert again.exit_code == 0, again.output
     after = {probe.directory: probe.manifest["attempt"] for probes in _found(run).values() for probe in probes}
     tried = {path.name.rpartition("-")[0] for path in after if after[path] != before[path]}
     assert tried == {"broken"}
