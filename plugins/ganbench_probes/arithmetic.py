@@ -95,7 +95,9 @@ class LatentArithmetic(Probe):
         lines = [torch.cat([row, white])[:3] for row in rows]
         shown = [torch.cat([line, centre[None]]) for line, centre in zip(lines, centres, strict=False)]
         shown += [torch.cat([around[:3], centres[-1:]])]
-        note = "rows: examples of a, b, c, at the right their means; last row: a - b + c with noise, at the right without"
+        note = (
+            "rows: examples of a, b, c, at the right their mean; last row: a - b + c with noise, at the right without"
+        )
         return Probed(numbers, {"arithmetic": trained.sheet(torch.cat(shown), columns)}, note)
 
 
