@@ -31,7 +31,7 @@ def probe(folder: Path, cell: str, name: str, settings: tuple[str, ...], device:
       ganbench probe results/quickstart dcgan-digits-s0 inpaint --param steps=500 --param images=8
     """
     from ganbench.environment import set_up
-    from ganbench.errors import on_one_line
+    from ganbench.errors import UserError, on_one_line
     from ganbench.plan import ChosenProbe
     from ganbench.plugins import in_use, installed, use
     from ganbench.probing import unit_of
@@ -44,7 +44,10 @@ def probe(folder: Path, cell: str, name: str, settings: tuple[str, ...], device:
 
     store = Store(folder)
     found = find_cell(store, cell)
-    use_named(trusted(store, found, "cell")[0])
+    recorded, manifest, _ = trusted(store, found, "cell")
+    if not recorded:
+        raise UserError(f"{found.directory.name} cannot be probed: {manifest.get('reason') or 'it was never trained'}")
+    use_named(recorded)
     component = installed().find("probes", name)
     params = component.load().Params.resolve(dict(map(setting, settings)), owner=component.name)
     unit, task = unit_of(store, found, ChosenProbe(component, params), choose_device(device))

@@ -309,7 +309,7 @@ class Probed(_Record):
 
 
 def check_probed(record: object) -> str:
-    """What is wrong with the record of a probe as `ganbench.probed` puts it together; empty when nothing is."""
+    """What is wrong with the record of a probe as `ganbench.report.probes` puts it together; empty when nothing is."""
     return _wrong(Probed, record)
 
 
