@@ -49,16 +49,16 @@ def aside(work: Callable[[], Result], instead: str) -> Callable[[], Result]:
     return result
 
 
-def halved(work: Callable[[Item], Result], items: Sequence[Item], chunk: int = 500) -> Iterator[Result]:
-    """What `work` makes of every item, in order; of more than `LARGE` a fork does every other `chunk`."""
-    if not _FORKS or len(items) <= LARGE:
-        yield from map(work, items)
-        return
+def halved(work: Callable[[Sequence[Item]], Result], items: Sequence[Item], chunk: int = 500) -> Iterator[Result]:
+    """What `work` makes of each `chunk` of the items, in order; of more than `LARGE` items a fork does every other."""
     chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
+    if not _FORKS or len(items) <= LARGE:
+        yield from map(work, chunks)
+        return
 
     def every_other(connection: Connection) -> None:
         for some in chunks[1::2]:
-            connection.send([work(item) for item in some])
+            connection.send(work(some))
 
     process, ours = _forked(every_other)
     for number, some in enumerate(chunks):
@@ -66,7 +66,7 @@ def halved(work: Callable[[Item], Result], items: Sequence[Item], chunk: int = 5
         if number % 2:
             with suppress(EOFError):  # it raised, or was killed: then that is done here, to raise here
                 found = ours.recv()
-        yield from map(work, some) if found is None else found
+        yield work(some) if found is None else found
     process.join()
 
 

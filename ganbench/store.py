@@ -127,25 +127,35 @@ def read_json(path: Path | str) -> Record | None:
     """The JSON object in `path`, or None where there is none or it is not one."""
     try:
         with open(path, "rb", buffering=0) as file:
-            content = _parsed(file.readall())
-    except (OSError, ValueError, RecursionError):
+            return json_object(file.readall())
+    except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) else None
+
+
+def json_object(content: bytes) -> Record | None:
+    """The JSON object that `content` is, or None where it is none."""
+    try:
+        found = _parsed(content)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def read_lines(path: Path | str) -> list[Any]:
     """What the lines of JSON in `path` say, up to the first that is none; nothing where there is no such file."""
     try:
         with open(path, "rb", buffering=0) as file:
-            lines = file.readall().decode().splitlines()
-    except (OSError, UnicodeDecodeError):
+            return json_lines(file.readall())
+    except OSError:
         return []
+
+
+def json_lines(content: bytes) -> list[Any]:
+    """What the lines of JSON in `content` say, up to the first that is none."""
     records = []
-    for line in lines:
-        try:
+    with suppress(ValueError, RecursionError):  # which includes what is no UTF-8
+        for line in content.decode().splitlines():
             records.append(_parsed(line))
-        except (ValueError, RecursionError):
-            break
     return records
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from array import array
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import pairwise
@@ -19,7 +18,7 @@ from ganbench.contracts import Tables
 from ganbench.errors import GanbenchError, UserError
 from ganbench.provenance import FACTS, of_cell, of_old
 from ganbench.records import Kind, all_events, check_event, check_manifest, check_run, check_scored, check_task
-from ganbench.store import read_json, read_lines
+from ganbench.store import json_lines, json_object
 
 if TYPE_CHECKING:
     from ganbench.store import Record, Store, Unit
@@ -55,6 +54,10 @@ _CELLS = [
     "classes",
     "directory",
 ]
+#: What the plan says of a cell, and what is read of it; of these the values that many cells share.
+_OUTLINED = ("key", "variant", "dataset", "seed", "params", "symbols", "labels", "overrides")
+_READ = [name for name in _CELLS if name not in (*_OUTLINED, "directory")]
+_SHARED = ("budget", "evaluate", "precision", "code", "unavailable", "components", "environment", "classes")
 _SCORES = [
     "key",
     "variant",
@@ -94,16 +97,22 @@ def build(store: Store) -> Tables:
     `UserError` where there is no run, or its record is damaged.
     """
     try:
-        run = _checked(store.root, "run.json", check_run) or store.run()
+        run = _checked(str(store.root), "run.json", check_run) or store.run()
     except _Damaged as damage:
         raise UserError(f"{store.root} cannot be reported on: {damage}") from None
-    cells: list[dict[str, Any]] = []
-    scores, once = _Scores(), _Once()
     planned: dict[str, dict[str, Any]] = run["cells"]
+    once = _Once()
     units = [store.cell(name) for name in planned]
-    reading = halved(lambda unit: trusted(store, unit, "cell"), units)
-    for unit, read, outline in zip(units, reading, planned.values(), strict=True):
-        cells.append(_cell(unit, read, once.outline(outline), run, scores, once))
+    work = list(zip(units, map(once.outline, planned.values()), strict=True))
+    columns: dict[str, list[Any]] = {name: [] for name in _CELLS}
+    for name in _OUTLINED:
+        columns[name] = [outline[name] for outline in planned.values()]
+    columns["directory"] = [unit.directory for unit in units]
+    scores = _Scores()
+    for read, own in halved(lambda some: _read(store, run, some), work):
+        for name, values in read.items():
+            columns[name] += once.several(values) if name in _SHARED else values
+        scores.add(own)
     references, datasets, scored = [], [], []
     wanted = {outline["dataset"]: store.reference(outline["dataset"]) for outline in planned.values()}
     for dataset, unit in sorted(wanted.items(), key=lambda item: item[1].directory):
@@ -112,14 +121,15 @@ def build(store: Store) -> Tables:
             datasets.append(_dataset(dataset, unit, manifest))
             references += _references(dataset, manifest)
             scored += _scored(store, dataset, task, manifest)
-    table = pd.DataFrame(cells, columns=_CELLS)
+    table = pd.DataFrame(columns)
     if table["precision"].hasnans:  # what pandas makes of None among texts
-        table["precision"] = pd.Series([cell["precision"] for cell in cells], dtype=object)
-    budgets = distinct(cell["budget"] for cell in cells if cell["status"] != "skipped")
+        table["precision"] = pd.Series(columns["precision"], dtype=object)
+    asked = zip(columns["budget"], columns["status"], strict=True)
+    budgets = distinct(budget for budget, status in asked if status != "skipped")
     return Tables(
         {**run, "budgets": budgets} if len(budgets) > 1 else run,
         table,
-        scores.table(),
+        scores.table(columns),
         pd.DataFrame(references, columns=_REFERENCES).astype({"value": float}),
         pd.DataFrame(datasets, columns=_DATASETS),
         pd.DataFrame(scored, columns=_SCORED).astype({"value": float}),
@@ -130,8 +140,8 @@ class _Damaged(GanbenchError):
     """A record that cannot be relied on."""
 
 
-def _checked(folder: Path, name: str, check: Callable[[Any], str], read: Callable[[str], Any] = read_json) -> Any:
-    """What `read` makes of the file `name`; None where there is none. Raises `_Damaged` where `check` finds fault."""
+def _checked(folder: str, name: str, check: Callable[[Any], str], parsed: Callable[[bytes], Any] = json_object) -> Any:
+    """What `parsed` makes of the file `name`; None where there is none. Raises `_Damaged` where `check` finds fault."""
     path = f"{folder}{os.sep}{name}"  # a Path takes as long to make as the file to read
     try:
         about = os.lstat(path)
@@ -141,7 +151,7 @@ def _checked(folder: Path, name: str, check: Callable[[Any], str], read: Callabl
     if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST:
         raise _Damaged(f"its {name} is no plain file of less than {_LARGEST >> 20} MiB")
     try:
-        record = read(path)
+        record = parsed(_content(path, about.st_size))
     except OSError:
         record = None
     if wrong := check(record):
@@ -149,13 +159,22 @@ def _checked(folder: Path, name: str, check: Callable[[Any], str], read: Callabl
     return record
 
 
-def _events(path: str) -> list[Any] | None:
+def _content(path: str, size: int) -> bytes:
+    """The bytes of a file of about this size, with half of the system calls of `open`: there are 300,000 files."""
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        parts = []
+        while part := os.read(file, size + 1):
+            parts.append(part)
+    finally:
+        os.close(file)
+    return b"".join(parts)
+
+
+def _events(content: bytes) -> list[Any] | None:
     """The lines of ``events.jsonl``; None where there are whole ones, but not one of JSON."""
-    events = read_lines(path)
-    if not events:
-        with open(path, "rb") as file:
-            return None if b"\n" in file.read() else []  # of a line that was just being written
-    return events
+    # Half a line is one that was just being written.
+    return json_lines(content) or (None if b"\n" in content else [])
 
 
 def _check_events(events: list[Record] | None) -> str:
@@ -179,9 +198,9 @@ def trusted(store: Store, unit: Unit, kind: Kind) -> tuple[Record, Record, list[
 
     Where one of them is damaged, there is nothing but a manifest that says what is wrong as the reason of a failure.
     """
-    task, folder = "cell.json" if kind == "cell" else "task.json", unit.directory
+    task, folder = "cell.json" if kind == "cell" else "task.json", str(unit.directory)
     try:
-        if _leads_out(folder, store.root):
+        if _leads_out(unit.directory, store.root):
             raise _Damaged("its directory is a link that leads out of the results folder")
         return (
             _checked(folder, task, partial(check_task, unit=kind)) or {},
@@ -194,7 +213,7 @@ def trusted(store: Store, unit: Unit, kind: Kind) -> tuple[Record, Record, list[
 
 def _leads_out(folder: Path, root: Path) -> bool:
     """Whether `folder`, two levels below `root`, is really somewhere else."""
-    if not os.path.islink(folder) and not os.path.islink(folder.parent):
+    if not os.path.islink(folder) and not os.path.islink(os.path.dirname(folder)):
         return False
     return not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
@@ -218,109 +237,125 @@ class _Once:
     def __call__(self, value: Any) -> Any:
         return self._known.setdefault(repr(value), value)  # which tells 1, 1.0 and True from each other
 
+    def several(self, values: Iterable[Any]) -> list[Any]:
+        """The same of all `values`, many of which are one object already."""
+        known: dict[int, Any] = {}
+        return [known[id(each)] if id(each) in known else known.setdefault(id(each), self(each)) for each in values]
+
     def outline(self, outline: dict[str, Any]) -> dict[str, Any]:
         """The outline of a cell, with what it shares with others."""
+        if outline.get("labels") is None:
+            # Before parameters knew their labels, names of configurations were made like this.
+            names, symbols = outline["params"].items(), outline["symbols"]
+            outline["labels"] = {name: f"{symbols.get(name) or name}={value}" for name, value in names}
         for name in ("params", "symbols", "labels", "overrides", "budget", "evaluate"):
             if name in outline:
                 outline[name] = self(outline[name])
         return outline
 
 
-class _Scores:
-    """The table of scores in the making, column by column."""
+def _read(
+    store: Store, run: dict[str, Any], work: Iterable[tuple[Unit, dict[str, Any]]]
+) -> tuple[dict[str, list[Any]], _Evaluations]:
+    """Of some cells, each with its outline, the columns of `cells` that are not in outlines, and all evaluations."""
+    once, evaluations = _Once(), _Evaluations()
+    columns: dict[str, list[Any]] = {name: [] for name in _READ}
+    for unit, outline in work:
+        task, manifest, events = trusted(store, unit, "cell")
+        if outline.get("skip"):
+            manifest = {"status": "skipped", "reason": outline["skip"]}
+        for name in ("budget", "evaluate", "precision"):
+            columns[name].append(once(task.get(name, outline.get(name, run.get(name)))))
+        seconds = manifest.get("seconds", {})
+        row = {
+            **{name: manifest.get(name) for name in ("generator_updates", "images", "epochs")},
+            "status": manifest["status"],
+            "reason": manifest.get("reason") or "",
+            "seconds": seconds.get("total"),
+            "train_seconds": seconds.get("train"),
+            "evaluate_seconds": seconds.get("evaluate"),
+            "conditional": bool(manifest.get("conditional", False)),
+            "code": once(manifest.get("code", {})),
+            "unavailable": once(manifest.get("unavailable", {})),
+            "speed": manifest.get("speed") or {},
+            "components": once(_components(task, manifest, outline, run)),
+            "environment": once(manifest.get("environment") or {}),
+            "classes": once(manifest.get("classes") or {}),
+        }
+        for name, value in row.items():
+            columns[name].append(value)
+        finals = [(_POINTS.index(point), manifest[point]) for point in ("best", "last") if manifest.get(point)]
+        evaluations.add([*((0, event) for event in events), *finals])
+    return columns, evaluations.packed()
+
+
+class _Evaluations:
+    """The evaluations of some cells column by column: what a second process hands over."""
 
     def __init__(self) -> None:
-        self._cells: list[Mapping[str, Any]] = []
+        self.cells = 0
+        self.metrics: dict[str, int] = {}
+        self._known: dict[tuple[str, ...], list[int]] = {}  # the same for all metrics of an evaluation
         # Of every evaluation: its cell, its point, how many scores it has, and where on each axis it is.
-        self._cell, self._point, self._count = array("l"), array("b"), array("l")
-        self._axes: dict[str, list[float]] = {axis: [] for axis in _AXES}
-        self._metrics: dict[str, int] = {}
-        self._known: dict[tuple[str, ...], array[int]] = {}  # the same for all metrics of an evaluation
-        self._metric, self._value = array("l"), array("d")
+        self.columns: dict[str, Any] = {name: [] for name in ("cell", "point", "count", *_AXES, "metric", "value")}
 
-    def add(self, cell: Mapping[str, Any], events: Iterable[tuple[int, Record]]) -> None:
-        """The evaluations of a cell, each with its point as an index of `_POINTS`."""
-        number = len(self._cells)
-        self._cells.append(cell)
+    def add(self, events: Iterable[tuple[int, Record]]) -> None:
+        """Those of the next cell, each with its point as an index of `_POINTS`."""
+        columns = self.columns
         for point, event in events:
             metrics = event["metrics"]
             if not metrics:
                 continue
-            self._cell.append(number)
-            self._point.append(point)
-            self._count.append(len(metrics))
-            for axis, positions in self._axes.items():
-                positions.append(event[axis])
+            for name, value in zip(columns, (self.cells, point, len(metrics), *map(event.get, _AXES)), strict=False):
+                columns[name].append(value)
             names = tuple(metrics)
             if names not in self._known:
-                known = self._metrics
-                self._known[names] = array("l", [known.setdefault(metric, len(known)) for metric in names])
-            self._metric.extend(self._known[names])
-            self._value.extend(metrics.values())
+                known = self.metrics
+                self._known[names] = [known.setdefault(metric, len(known)) for metric in names]
+            columns["metric"] += self._known[names]
+            columns["value"] += metrics.values()
+        self.cells += 1
 
-    def table(self) -> pd.DataFrame:
-        if not self._value:
+    def packed(self) -> _Evaluations:
+        """As arrays, which are small and quickly handed over."""
+        self.columns = {name: np.array(values) for name, values in self.columns.items()}
+        return self
+
+
+class _Scores:
+    """The table of scores in the making."""
+
+    def __init__(self) -> None:
+        self._cells = 0
+        self._metrics: dict[str, int] = {}
+        self._parts: list[dict[str, Any]] = []
+
+    def add(self, part: _Evaluations) -> None:
+        """The evaluations of the next cells."""
+        if len(part.columns["value"]):
+            places = np.array([self._metrics.setdefault(metric, len(self._metrics)) for metric in part.metrics])
+            columns = part.columns
+            self._parts.append({**columns, "cell": columns["cell"] + self._cells, "metric": places[columns["metric"]]})
+        self._cells += part.cells
+
+    def table(self, cells: Mapping[str, list[Any]]) -> pd.DataFrame:
+        """`cells` are the columns of the table of cells."""
+        if not self._parts:
             return pd.DataFrame([], columns=_SCORES).astype({"value": float})
-        events = np.repeat(np.arange(len(self._count)), self._count)
-        cell = np.asarray(self._cell)[events]
+        of = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
+        events = np.repeat(np.arange(len(of["count"])), of["count"])
+        cell = of["cell"][events]
         columns: dict[str, Any] = {}
         for name in ("key", "variant", "dataset", "seed"):
             # Texts as Python's own, which the rows share: pandas would copy a key of 64 letters into every row.
             kind = int if name == "seed" else object
-            columns[name] = pd.Series(np.array([cell[name] for cell in self._cells], kind)[cell], dtype=kind)
-        columns["point"] = pd.Series(_POINTS).array.take(np.asarray(self._point)[events])
-        for axis, positions in self._axes.items():
-            columns[axis] = pd.Series(positions).array.take(events)
-        columns["metric"] = pd.Series(list(self._metrics)).array.take(np.asarray(self._metric))
-        columns["value"] = np.asarray(self._value)
+            columns[name] = pd.Series(np.array(cells[name], kind)[cell], dtype=kind)
+        columns["point"] = pd.Series(_POINTS).array.take(of["point"][events])
+        for axis in _AXES:
+            columns[axis] = pd.Series(of[axis]).array.take(events)
+        columns["metric"] = pd.Series(list(self._metrics)).array.take(of["metric"])
+        columns["value"] = of["value"].astype(float)
         return pd.DataFrame(columns, columns=_SCORES)
-
-
-def _cell(
-    unit: Unit,
-    read: tuple[Record, Record, list[Record]],
-    outline: dict[str, Any],
-    run: dict[str, Any],
-    scores: _Scores,
-    once: _Once,
-) -> dict[str, Any]:
-    """One row of `cells`; its scores are added to `scores`. `outline` is what the plan says of the cell."""
-    task, manifest, events = read
-    said = {
-        field: once(task.get(field, outline.get(field, run.get(field))))
-        for field in ("budget", "evaluate", "precision")
-    }
-    if outline.get("skip"):
-        manifest = {"status": "skipped", "reason": outline["skip"]}
-    who = {field: outline[field] for field in ("key", "variant", "dataset", "seed")}
-    counters = {field: manifest.get(field) for field in ("generator_updates", "images", "epochs")}
-    seconds = manifest.get("seconds", {})
-    if (labels := outline.get("labels")) is None:
-        # Before parameters knew their labels, names of configurations were made like this.
-        labels = {name: f"{outline['symbols'].get(name) or name}={value}" for name, value in outline["params"].items()}
-    row = {
-        **who,
-        **counters,
-        **{field: outline[field] for field in ("params", "symbols", "overrides")},
-        "labels": labels,
-        **said,
-        "status": manifest["status"],
-        "reason": manifest.get("reason") or "",
-        "seconds": seconds.get("total"),
-        "train_seconds": seconds.get("train"),
-        "evaluate_seconds": seconds.get("evaluate"),
-        "conditional": bool(manifest.get("conditional", False)),
-        "code": once(manifest.get("code", {})),
-        "unavailable": once(manifest.get("unavailable", {})),
-        "speed": manifest.get("speed") or {},
-        "components": once(_components(task, manifest, outline, run)),
-        "environment": once(manifest.get("environment") or {}),
-        "classes": manifest.get("classes") or {},
-        "directory": unit.directory,
-    }
-    finals = [(_POINTS.index(point), manifest[point]) for point in ("best", "last") if manifest.get(point)]
-    scores.add(who, [*((0, event) for event in events), *finals])
-    return row
 
 
 def _components(task: Record, manifest: Record, outline: Record, run: Record) -> Record:
@@ -356,7 +391,7 @@ def _scored(store: Store, dataset: str, task: Record, manifest: Record) -> list[
         try:
             if _leads_out(path.parent, store.root):
                 raise _Damaged("its folder is a link that leads out of the results folder")
-            record = _checked(path.parent, path.name, check_scored)
+            record = _checked(str(path.parent), path.name, check_scored)
             if record["dataset"] != dataset:
                 raise _Damaged(f"its {path.name} is about another dataset")
         except _Damaged as damage:

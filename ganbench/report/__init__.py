@@ -13,7 +13,7 @@ from typing import Literal
 from ganbench.aside import LARGE, aside
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
-from ganbench.report import files, latex, probes, roadmap, speed, verdicts
+from ganbench.report import files, latex, probes, ranks, roadmap, speed, verdicts
 from ganbench.report.axes import AXES
 from ganbench.report.leaderboard import Ranked, leaderboards
 from ganbench.report.statistics import Interval, interval
@@ -74,7 +74,8 @@ def write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if drawn is draw and len(ranked.tables.cells) > LARGE:
-            # While the tables are written.
+            # While the tables are written. What both need is made before, once.
+            ranked.leaderboards, ranks.ranks(ranked)
             drawn = aside(draw, "it drew the pictures: --pictures none leaves them out")
         compared = roadmap.matched(ranked.tables)
         contents = _tables(ranked, compared, formats)

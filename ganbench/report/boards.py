@@ -51,7 +51,10 @@ class Board:
 
 def boards(tables: Tables | Ranked) -> list[Board]:
     """One board per dataset, in order of name."""
-    ranked = Ranked.of(tables)
+    return Ranked.of(tables).kept(_boards)
+
+
+def _boards(ranked: Ranked) -> list[Board]:
     table, tables = ranked.leaderboards, ranked.tables
     ranked_by, said = ranking(tables), of_leaders(ranked)
     found = []
@@ -192,15 +195,15 @@ def _conditions(dataset: str, tables: Tables) -> list[str]:
     """What the rows of one board do not have in common, though they are ranked together."""
     cells = tables.cells[(tables.cells["dataset"] == dataset) & (tables.cells["status"] != "skipped")]
     shown = {
-        "budget": [budget_text(budget) if budget else "" for budget in cells["budget"]],
-        "number of evaluations": [(evaluate or {}).get("times", "") for evaluate in cells["evaluate"]],
-        "number of samples": [(evaluate or {}).get("samples", "") for evaluate in cells["evaluate"]],
-        "precision": [precision or "" for precision in cells["precision"]],
+        "budget": [budget_text(budget) if budget else "" for budget in cells["budget"].tolist()],
+        "number of evaluations": [(evaluate or {}).get("times", "") for evaluate in cells["evaluate"].tolist()],
+        "number of samples": [(evaluate or {}).get("samples", "") for evaluate in cells["evaluate"].tolist()],
+        "precision": [precision or "" for precision in cells["precision"].tolist()],
     }
-    notes = []
+    of, notes = cells["variant"].tolist(), []
     for name, values in shown.items():
         variants: dict[str, dict[str, None]] = {}
-        for variant, value in zip(cells["variant"], values, strict=True):
+        for variant, value in zip(of, values, strict=True):
             if value != "":
                 variants.setdefault(f"{value:,}" if isinstance(value, int) else value, {})[variant] = None
         if len(variants) > 1:

@@ -40,11 +40,11 @@ def _contenders(ranked: Ranked) -> dict[str, list[Contender]]:
     best = {(row["dataset"], row["variant"]): row["configuration"] for row in first.to_dict("records")}
     scores = finished(ranked.tables)
     scores = scores[(scores["metric"] == by.metric) & (scores["point"] == by.at)]
-    values = dict(zip(scores["key"], scores["value"], strict=True))
+    values = dict(zip(scores["key"].tolist(), scores["value"].tolist(), strict=True))
     cells = ranked.cells[ranked.cells["status"] != "skipped"]
     columns = ("key", "dataset", "variant", "configuration", "seed", "status")
     known: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for facts in zip(*(cells[name] for name in columns), strict=True):
+    for facts in zip(*(cells[name].tolist() for name in columns), strict=True):
         cell = dict(zip(columns, facts, strict=True))
         where = cell["dataset"], cell["variant"]
         if best.get(where, cell["configuration"]) == cell["configuration"]:

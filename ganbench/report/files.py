@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
@@ -96,48 +97,71 @@ def parquet(tables: Tables | Ranked) -> bytes:
             cells[f"{role}_{what}"] = pd.Series(texts_of, index=cells.index, dtype=object)
     cells["directory"] = [directory.name for directory in cells["directory"]]
     cells = cells.reset_index(drop=True).astype({"key": object})
-    scores = tables.scores.drop(columns=["variant", "dataset", "seed"]).astype({"key": object})
-    scores = cells[["key"]].assign(cell=cells.index).merge(scores, on="key", how="left")
-    own = scores.drop(columns=["key", "cell"])
+    scores = tables.scores.reset_index(drop=True)
+    numbers, rows = _joined(cells["key"], scores["key"])
+    own = scores.drop(columns=["key", "variant", "dataset", "seed"])
+    if not np.array_equal(rows, np.arange(len(own))):
+        own = own.reindex(rows)
     metrics = _Metrics(made)
-
-    def part(start: int) -> pd.DataFrame:
-        numbers = scores["cell"].iloc[start : start + _ROWS]
-        scored = own.iloc[start : start + _ROWS].reset_index(drop=True)
-        facts = cells.iloc[numbers].reset_index(drop=True)
-        return pd.concat([facts, scored, metrics.of(numbers.to_list(), scored["metric"].to_list())], axis=1)
-
     # What the columns hold is told from all rows: those of one part may have nothing there.
-    fields = [*pa.Schema.from_pandas(cells, preserve_index=False), *pa.Schema.from_pandas(own, preserve_index=False)]
-    fields += [pa.field(f"metric_{what}", pa.string()) for what in FACTS]
+    facts = pa.Schema.from_pandas(cells, preserve_index=False)
     texts_only = {f"{role}_{what}" for role in ("variant", "dataset") for what in FACTS}
-    fields = [field.with_type(pa.string()) if field.name in texts_only else field for field in fields]
-    about = pa.Schema.from_pandas(part(0), preserve_index=False).metadata
-    schema, buffer = pa.schema(fields, about), io.BytesIO()
+    facts = pa.schema([field.with_type(pa.string()) if field.name in texts_only else field for field in facts])
+    scored = pa.Schema.from_pandas(own, preserve_index=False)
+    made_by = pa.schema([pa.field(f"metric_{what}", pa.string()) for what in FACTS])
+
+    def part(start: int) -> list[pa.Table]:
+        here, several = numbers[start : start + _ROWS], own.iloc[start : start + _ROWS]
+        first, last = (int(here[0]), int(here[-1]) + 1) if len(here) else (0, 0)
+        # The facts of a cell are made into Arrow's once, and not for each of its scores.
+        return [
+            pa.Table.from_pandas(cells.iloc[first:last], facts, preserve_index=False).take(here - first),
+            pa.Table.from_pandas(several, scored, preserve_index=False),
+            pa.Table.from_pandas(metrics.of(here, several["metric"]), made_by, preserve_index=False),
+        ]
+
+    head = [cells.iloc[numbers[:_ROWS]], own.iloc[:_ROWS], metrics.of(numbers[:_ROWS], own["metric"].iloc[:_ROWS])]
+    about = pd.concat([each.reset_index(drop=True) for each in head], axis=1)
+    schema = pa.schema([*facts, *scored, *made_by], pa.Schema.from_pandas(about, preserve_index=False).metadata)
+    buffer = io.BytesIO()
     with ParquetWriter(buffer, schema, compression="snappy") as writer:
         for start in range(0, max(len(own), 1), _ROWS):
-            writer.write_table(pa.Table.from_pandas(part(start), schema, preserve_index=False))
+            columns = [column for table in part(start) for column in table.columns]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     return buffer.getvalue()
+
+
+def _joined(cells: pd.Series[str], scores: pd.Series[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Of every row of the long table the number of its cell, and the row of its score; -1 for a cell without any.
+
+    `cells` and `scores` are their keys. In order of the cells.
+    """
+    cell = pd.Index(cells).get_indexer(pd.Index(scores))
+    without = np.setdiff1d(np.arange(len(cells)), cell)
+    numbers = np.concatenate([cell, without])
+    rows = np.concatenate([np.arange(len(cell)), np.full(len(without), -1)])
+    order = np.argsort(numbers, kind="stable")
+    order = order[numbers[order] >= 0]
+    return numbers[order], rows[order]
 
 
 class _Metrics:
     """Who made the metric of a row: told once for every metric of every set of components, which cells share."""
 
     def __init__(self, made: list[dict[str, Any]]) -> None:
-        self._made = made
-        self._known: dict[tuple[int, str], tuple[str | None, ...]] = {}
+        kinds: dict[int, int] = {}
+        self._kind = np.array([kinds.setdefault(id(each), len(kinds)) for each in made], int)
+        self._made = list({id(each): each for each in made}.values())
 
-    def of(self, cells: list[int], metrics: list[str]) -> pd.DataFrame:
+    def of(self, cells: np.ndarray, metrics: pd.Series[str]) -> pd.DataFrame:
         """Four columns of texts for rows of the cells (by number) and metrics given."""
-        rows = []
-        for cell, metric in zip(cells, metrics, strict=True):
-            made = self._made[cell]
-            key = id(made), metric
-            if (row := self._known.get(key)) is None:
-                about = (made.get("metrics") or {}).get(metric) or {}
-                row = self._known[key] = tuple(about.get(what) for what in FACTS)
-            rows.append(row)
-        columns = zip(*rows, strict=True) if rows else [()] * len(FACTS)
+        codes, names = pd.factorize(metrics)  # -1 where there is none
+        several, place = np.unique(self._kind[cells] * (len(names) + 1) + codes + 1, return_inverse=True)
+        rows = np.empty((len(several), len(FACTS)), object)
+        for number, (kind, code) in enumerate(zip(*np.divmod(several, len(names) + 1), strict=True)):
+            about = (self._made[kind].get("metrics") or {}).get(names[code - 1], {}) if code else {}
+            rows[number] = [(about or {}).get(what) for what in FACTS]
+        texts = rows[place]
         return pd.DataFrame(
-            {f"metric_{what}": pd.Series(texts, dtype=object) for what, texts in zip(FACTS, columns, strict=True)}
+            {f"metric_{what}": pd.Series(texts[:, number], dtype=object) for number, what in enumerate(FACTS)}
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -68,7 +69,7 @@ class Ranked:
     @cached_property
     def experiments(self) -> int:
         """How many there are: variants on a dataset."""
-        return len(set(zip(self.tables.cells["dataset"], self.tables.cells["variant"], strict=True)))
+        return len(self.tables.cells[["dataset", "variant"]].drop_duplicates())
 
     @cached_property
     def leaderboards(self) -> pd.DataFrame:
@@ -78,8 +79,8 @@ class Ranked:
 def finished(tables: Tables) -> pd.DataFrame:
     """The finite scores of the cells that are done. What failed or diverged on its way never enters a mean."""
     done = tables.cells.loc[tables.cells["status"] == "done", "key"]
-    scores: pd.DataFrame = tables.scores[tables.scores["key"].isin(done) & np.isfinite(tables.scores["value"])]
-    return scores
+    kept = tables.scores["key"].isin(done) & np.isfinite(tables.scores["value"])
+    return tables.scores if kept.all() else tables.scores[kept]
 
 
 def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
@@ -96,22 +97,29 @@ def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     """
     cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
     ranked_by = ranking(tables)
-    # Plain dictionaries: with thousands of configurations a data frame for each takes minutes.
-    seeds: dict[tuple[Any, ...], list[dict[Hashable, Any]]] = {}
-    configurations: dict[str, tuple[Any, ...]] = {}
-    columns = ["key", "dataset", "variant", "config", "configuration", "status", "reason", "seconds"]
-    for cell in cells[columns].to_dict("records"):
-        where = configurations[cell["key"]] = cell["dataset"], cell["variant"], cell["config"]
-        seeds.setdefault(where, []).append(cell)
+    # No data frame for each configuration: with thousands of them that takes minutes.
+    places = list(zip(*(cells[name].tolist() for name in ("dataset", "variant", "config")), strict=True))
+    configurations = sorted(set(places))
+    numbers = {at: number for number, at in enumerate(configurations)}
+    of_cell = np.array([numbers[at] for at in places], int)
+    seeds: list[list[_Seed]] = [[] for _ in configurations]
+    columns = (cells[name].tolist() for name in _Seed._fields)
+    for number, facts in zip(of_cell.tolist(), zip(*columns, strict=True), strict=True):
+        seeds[number].append(_Seed(*facts))
     scores = finished(tables._replace(scores=tables.scores[tables.scores["point"] != "curve"]))
-    values: dict[tuple[Any, ...], list[float]] = {}
-    columns = ["key", "metric", "point", "value"]
-    for key, metric, point, value in zip(*(scores[name].tolist() for name in columns), strict=True):
-        values.setdefault((*configurations[key], metric, point), []).append(value)
-    asked = [(*where, metric, point) for where in sorted(seeds) for metric in ranked_by.directions for point in POINTS]
-    samples = [values.get(each, []) for each in asked]
-    found = dict(zip(asked, zip(intervals(samples), map(len, samples), strict=True), strict=True))
-    rows = [_row(seeds[where], found, ranked_by) for where in sorted(seeds)]
+    asked = [(metric, point) for metric in ranked_by.directions for point in POINTS]
+    cell = pd.Index(cells["key"]).get_indexer(pd.Index(scores["key"]))
+    here = pd.MultiIndex.from_arrays([scores["metric"], scores["point"]])
+    which = pd.MultiIndex.from_tuples(asked).get_indexer(here)
+    sample = of_cell[cell[which >= 0]] * len(asked) + which[which >= 0]
+    values = scores["value"].to_numpy(dtype=float)[which >= 0][np.argsort(sample, kind="stable")]
+    counts = np.bincount(sample, minlength=len(seeds) * len(asked))
+    samples = np.split(values, np.cumsum(counts)[:-1]) if len(counts) else []
+    found = iter(zip(intervals(samples), counts.tolist(), strict=True))
+    rows = [
+        _row(at, cells, dict(zip(asked, itertools.islice(found, len(asked)), strict=True)), ranked_by)
+        for at, cells in zip(configurations, seeds, strict=True)
+    ]
     rows += [
         _fixed(str(dataset), "real", REAL, group, ranked_by) for dataset, group in tables.references.groupby("dataset")
     ]
@@ -140,29 +148,42 @@ def _columns(ranked_by: Ranking) -> list[str]:
     return [*first, *scores, "n", "planned", "statuses", "reason", "seconds"]
 
 
+class _Seed(NamedTuple):
+    """What a row needs of one of its cells."""
+
+    configuration: str
+    status: str
+    reason: str
+    seconds: float
+
+
 def _row(
-    cells: list[dict[Hashable, Any]], found: dict[Any, tuple[Interval, int]], ranked_by: Ranking
+    at: tuple[str, str, str],
+    cells: list[_Seed],
+    found: dict[tuple[str, str], tuple[Interval, int]],
+    ranked_by: Ranking,
 ) -> dict[str, Any]:
-    """The row of one configuration: `cells` are its seeds, `found` has the scores of all configurations' done cells."""
-    statuses = Counter(cell["status"] for cell in cells)
-    reasons = [clean(cell["reason"]) for cell in cells if cell["reason"]]
-    spent = [float(cell["seconds"]) for cell in cells if cell["status"] == "done" and not pd.isna(cell["seconds"])]
+    """The row of one configuration, by dataset, variant and parameters: `cells` are its seeds.
+
+    `found` has by metric and point the mean of its done cells, and how many have the score.
+    """
+    statuses = Counter(cell.status for cell in cells)
+    reasons = [clean(cell.reason) for cell in cells if cell.reason]
+    spent = [float(cell.seconds) for cell in cells if cell.status == "done" and not pd.isna(cell.seconds)]
     row: dict[str, Any] = {
-        "dataset": cells[0]["dataset"],
+        "dataset": at[0],
         "row": "configuration",
-        "variant": cells[0]["variant"],
-        "configuration": cells[0]["configuration"],
-        "params": cells[0]["config"],
+        "variant": at[1],
+        "configuration": cells[0].configuration,
+        "params": at[2],
         "planned": len(cells) - statuses["skipped"],
         "statuses": ", ".join(f"{count} {status}" for status, count in statuses.most_common()),
         "reason": "; ".join(dict.fromkeys(reasons)),
         "seconds": sum(spent) / len(spent) if spent else math.nan,
     }
-    for metric in ranked_by.directions:
-        for point in POINTS:
-            (mean, low, high), n = found[row["dataset"], row["variant"], row["params"], metric, point]
-            name = f"{metric}_{point}"
-            row |= {f"{name}_mean": mean, f"{name}_low": low, f"{name}_high": high, f"{name}_n": n}
+    for (metric, point), ((mean, low, high), n) in found.items():
+        name = f"{metric}_{point}"
+        row |= {f"{name}_mean": mean, f"{name}_low": low, f"{name}_high": high, f"{name}_n": n}
     return {**row, "n": row[f"{ranked_by.metric}_{ranked_by.at}_n"]}
 
 

@@ -73,7 +73,8 @@ def _never_varied(tables: Tables, ranked: Sequence[Comparison]) -> list[str]:
     """The standard questions that no cell asks, with the value that all cells have, then those not asked everywhere."""
     varied = {each.question for each in ranked}
     fixed: dict[str, dict[str, None]] = {symbol: {} for symbol in STANDARD if symbol not in varied}
-    for symbols, labels in zip(tables.cells["symbols"], tables.cells["labels"], strict=True):
+    named = zip(tables.cells["symbols"].tolist(), tables.cells["labels"].tolist(), strict=True)
+    for symbols, labels in {(id(symbols), id(labels)): (symbols, labels) for symbols, labels in named}.values():
         for name, symbol in symbols.items():
             if symbol in fixed:
                 fixed[symbol][clean(labels.get(name) or f"no {symbol}")] = None

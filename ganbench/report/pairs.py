@@ -19,8 +19,10 @@ from ganbench.report.words import clean
 AXES = ("epochs", "generator_updates", "images")
 #: The `parameter` of comparisons of the variants themselves: all shared parameters equal, and each one's best.
 VARIANT, BEST = "variant (all else equal)", "variant (best configurations)"
-#: What is equal in the two cells of a pair: the values of all other parameters, and the seed.
-Slot = tuple[tuple[str, ...], int]
+#: The values of all other parameters: what two cells of a pair have in common, besides the seed.
+Context = tuple[str, ...]
+#: The place of a context among those of a comparison, in their order, and the seed.
+Slot = tuple[int, int]
 Side = TypeVar("Side")
 _FACTS = ("key", "dataset", "variant", "seed", "status", "params", "symbols", "labels", "budget", "precision")
 
@@ -86,9 +88,10 @@ def groups(tables: Tables) -> list[Group]:
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     columns = [tables.cells[name].tolist() for name in _FACTS]
     rows = [dict(zip((*_FACTS, "row"), facts, strict=True)) for facts in zip(*columns, itertools.count())]
+    names = {name: clean(name) for column in ("dataset", "variant") for name in set(tables.cells[column].tolist())}
     for cell in sorted(rows, key=lambda cell: (cell["status"] != "done", cell["key"])):
         if cell["status"] != "skipped":
-            found.setdefault((clean(cell["dataset"]), clean(cell["variant"])), []).append(cell)
+            found.setdefault((names[cell["dataset"]], names[cell["variant"]]), []).append(cell)
     # Cells are compared where both have come to, so it is no question how long they run.
     ends = {"budget"} & set(tables.run.get("varying", ()))
     varied = {at: sorted(differing([cell["params"] for cell in cells])) for at, cells in found.items()}
@@ -127,14 +130,35 @@ def settings(groups: list[Group]) -> dict[tuple[str, str, str], dict[str, Counte
     """(dataset, variant, parameter) -> text of each value -> how many of its cells have which status."""
     found: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}
     for group in groups:
+        kinds, numbers = _kinds(group.cells)
+        counts: list[Counter[str]] = [Counter() for _ in kinds]
+        for cell, number in zip(group.cells, numbers, strict=True):
+            counts[number][cell["status"]] += 1
         for name in group.asked:
             values: dict[Setting, Counter[str]] = {}
-            for cell in group.cells:
+            for cell, count in zip(kinds, counts, strict=True):
                 if name in cell["params"]:
-                    values.setdefault(_setting(cell, name), Counter())[cell["status"]] += 1
+                    values.setdefault(_setting(cell, name), Counter()).update(count)
             texts = {setting.text: values[setting] for setting in sorted(values)}
             found[group.dataset, group.variant, clean(name)] = texts
     return found
+
+
+def _kinds(cells: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
+    """One cell for every different configuration, and for each of `cells` the number of its configuration's.
+
+    Cells share what is equal in them, so that it is told by identity.
+    """
+    found: dict[tuple[Any, ...], int] = {}
+    kinds: list[dict[str, Any]] = []
+    numbers = []
+    for cell in cells:
+        what = *(id(cell[name]) for name in ("params", "labels", "symbols", "budget")), cell["precision"]
+        if what not in found:
+            found[what] = len(kinds)
+            kinds.append(cell)
+        numbers.append(found[what])
+    return kinds, numbers
 
 
 class _Texts:
@@ -159,19 +183,25 @@ class _Joined:
     """Finds pairs, with one numbering of contexts for all of them."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[str, str, tuple[str, ...]], int] = {}
+        self._contexts: dict[tuple[str, str, Context], int] = {}
 
     def __call__(
-        self, dataset: str, variant: str, sides: Mapping[Side, Mapping[Slot, int]], wanted: Iterable[tuple[Side, Side]]
+        self,
+        dataset: str,
+        variant: str,
+        contexts: Sequence[Context],
+        sides: Mapping[Side, Mapping[Slot, int]],
+        wanted: Iterable[tuple[Side, Side]],
     ) -> Iterator[tuple[Side, Side, Pairs]]:
         """The pairs of every two `wanted` sides, in order of slot: the cells that both have in the same slot.
 
-        `sides` are the rows of their cells by slot.
+        `sides` are the rows of their cells by slot, `contexts` all contexts in order.
         """
         known = self._contexts
         slots = sorted({slot for cells in sides.values() for slot in cells})
         places = {slot: place for place, slot in enumerate(slots)}
-        contexts = np.array([known.setdefault((dataset, variant, each), len(known)) for each, _ in slots], int)
+        numbers = [known.setdefault((dataset, variant, context), len(known)) for context in contexts]
+        context = np.array([numbers[place] for place, _ in slots], int)
         seeds = np.array([seed for _, seed in slots], int)
         of = {side: sorted((places[slot], row) for slot, row in cells.items()) for side, cells in sides.items()}
         columns = {side: np.array(cells, int).reshape(-1, 2).T for side, cells in of.items()}
@@ -179,7 +209,7 @@ class _Joined:
             (here, first), (there, second) = columns[a], columns[b]
             both, one, other = np.intersect1d(here, there, assume_unique=True, return_indices=True)
             if len(both):
-                yield a, b, Pairs(contexts[both], seeds[both], first[one], second[other])
+                yield a, b, Pairs(context[both], seeds[both], first[one], second[other])
 
     def together(self, *parts: Pairs) -> Pairs:
         """All of them as one, in order of context and seed."""
@@ -190,31 +220,41 @@ class _Joined:
 
 def _of_parameters(groups: list[Group], texts: _Texts, joined: _Joined) -> Iterator[Case]:
     for dataset, variant, cells, varied, asked in groups:
-        values = [texts.values(cell["params"], varied) for cell in cells]
-        rest = [canonical([cell["budget"], cell["precision"]]) for cell in cells]
+        kinds, numbers = _kinds(cells)
+        values = [texts.values(cell["params"], varied) for cell in kinds]
+        rest = [canonical([cell["budget"], cell["precision"]]) for cell in kinds]
         for name in asked:
             place, known = varied.index(name), dict[Any, Setting]()
+            others = [(*own[:place], *own[place + 1 :], other) for own, other in zip(values, rest, strict=True)]
+            contexts = sorted(set(others))
+            places = {context: number for number, context in enumerate(contexts)}
             sides: dict[Setting, dict[Slot, int]] = {}
-            for cell, own, other in zip(cells, values, rest, strict=True):
+            of: list[tuple[dict[Slot, int], int] | None] = []  # each kind's side, and the place of its context
+            for cell, own, context in zip(kinds, values, others, strict=True):
                 if name not in cell["params"]:
+                    of.append(None)
                     continue
                 look = own[place], cell["labels"].get(name), cell["symbols"].get(name)
                 if look not in known:
                     known[look] = _setting(cell, name)
-                context = (*own[:place], *own[place + 1 :], other)
-                sides.setdefault(known[look], {}).setdefault((context, cell["seed"]), cell["row"])
+                of.append((sides.setdefault(known[look], {}), places[context]))
+            for cell, number in zip(cells, numbers, strict=True):
+                if (at := of[number]) is not None:
+                    at[0].setdefault((at[1], cell["seed"]), cell["row"])
             symbol = _symbol(cells, name)
-            for a, b, pairs in joined(dataset, variant, sides, _meeting(sides)):
+            for a, b, pairs in joined(dataset, variant, contexts, sides, _meeting(sides)):
                 yield Case(dataset, variant, clean(name), symbol, a, b, pairs)
 
 
 def _meeting(sides: Mapping[Setting, Iterable[Slot]]) -> set[tuple[Setting, Setting]]:
     """Every two of them that have a slot in common: of thousands of values drawn at random hardly any two."""
-    at: dict[Slot, list[Setting]] = {}
-    for side in sorted(sides):
+    order = sorted(sides)
+    at: dict[Slot, list[int]] = {}
+    for number, side in enumerate(order):
         for slot in sides[side]:
-            at.setdefault(slot, []).append(side)
-    return {pair for several in {tuple(each) for each in at.values()} for pair in itertools.combinations(several, 2)}
+            at.setdefault(slot, []).append(number)
+    met = {pair for several in {tuple(each) for each in at.values()} for pair in itertools.combinations(several, 2)}
+    return {(order[one], order[other]) for one, other in met}
 
 
 def _symbol(cells: list[dict[str, Any]], name: str) -> str:
@@ -241,17 +281,27 @@ def _of_variants(groups: list[Group], texts: _Texts, joined: _Joined) -> Iterato
         if group.dataset == other_group.dataset and shared:
             wanted.setdefault((group.dataset, shared), []).append((one, other))
     for (dataset, shared), several in wanted.items():
-        sides = {number: _slots(groups[number].cells, shared, texts) for number in {n for two in several for n in two}}
-        for one, other, pairs in joined(dataset, "", sides, several):
+        values = {n: _values(groups[n].cells, shared, texts) for n in {n for two in several for n in two}}
+        contexts = sorted({each for own in values.values() for each in own})
+        places = {context: place for place, context in enumerate(contexts)}
+        sides = {n: _alone(groups[n].cells, [places[each] for each in own]) for n, own in values.items()}
+        for one, other, pairs in joined(dataset, "", contexts, sides, several):
             a, b = (Setting((1, 0.0, name), name) for name in (groups[one].variant, groups[other].variant))
             yield Case(dataset, "", VARIANT, "", a, b, pairs)
 
 
-def _slots(cells: list[dict[str, Any]], names: Sequence[str], texts: _Texts) -> dict[Slot, int]:
-    """(values of the parameters `names`, seed) -> the row of the cell that alone has them."""
+def _values(cells: list[dict[str, Any]], names: Sequence[str], texts: _Texts) -> list[Context]:
+    """The values of the parameters `names` in each of the cells."""
+    kinds, numbers = _kinds(cells)
+    values = [texts.values(cell["params"], names) for cell in kinds]
+    return [values[number] for number in numbers]
+
+
+def _alone(cells: list[dict[str, Any]], places: Sequence[int]) -> dict[Slot, int]:
+    """(place of its context, seed) -> the row of the cell that alone has them."""
     found: dict[Slot, list[int]] = {}
-    for cell in cells:
-        found.setdefault((texts.values(cell["params"], names), cell["seed"]), []).append(cell["row"])
+    for cell, place in zip(cells, places, strict=True):
+        found.setdefault((place, cell["seed"]), []).append(cell["row"])
     return {slot: rows[0] for slot, rows in found.items() if len(rows) == 1}
 
 
@@ -273,6 +323,6 @@ def _of_best(tables: Tables, boards: pd.DataFrame, joined: _Joined) -> Iterator[
             context = tuple(row["params"] for row in two)
             a, b = (Setting((1, 0.0, row["variant"]), clean(row["variant"])) for row in two)
             cells = [rows[dataset, row["variant"], row["params"]] for row in two]
-            sides = {side: {(context, seed): row for seed, row in own.items()} for side, own in enumerate(cells)}
-            for _, _, pairs in joined(clean(dataset), "", sides, [(0, 1)]):
+            sides = {side: {(0, seed): row for seed, row in own.items()} for side, own in enumerate(cells)}
+            for _, _, pairs in joined(clean(dataset), "", [context], sides, [(0, 1)]):
                 yield Case(clean(dataset), "", BEST, "", a, b, pairs, (ranking(tables).at,))

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.report.leaderboard import Ranked, finished, ranking
-from ganbench.report.statistics import interval
+from ganbench.report.statistics import intervals
 
 
 def gaps(ranked: Ranked) -> pd.DataFrame:
@@ -27,15 +27,18 @@ def _gaps(ranked: Ranked) -> pd.DataFrame:
     chosen = scores[scores["point"] == "curve"][["key", "generator_updates", "value"]]
     both = again.merge(chosen, on=["key", "generator_updates"], suffixes=("_again", "_chosen"))
     both = both.merge(ranked.cells[["key", "dataset", "configuration"]], on="key")
-    found: dict[Any, pd.DataFrame] = dict(iter(both.groupby(["dataset", "configuration"])))
-    rows = []
+    after, before = (both[f"value_{which}"].to_numpy(dtype=float) for which in ("again", "chosen"))
+    # Plain arrays: with thousands of configurations a data frame for each takes seconds.
+    seeds: Any = both.groupby(["dataset", "configuration"]).indices
     board = ranked.leaderboards
-    for row in board[board["row"] == "configuration"].to_dict("records"):
-        group = found.get((row["dataset"], row["configuration"]))
-        if group is not None:
-            mean, low, high = interval(group["value_again"] - group["value_chosen"])
-            means = float(group["value_chosen"].mean()), float(group["value_again"].mean())
-            rows.append((row["dataset"], row["configuration"], *means, mean, low, high, len(group)))
+    board = board[board["row"] == "configuration"]
+    places = [at for at in zip(board["dataset"].tolist(), board["configuration"].tolist(), strict=True) if at in seeds]
+    own = [seeds[at] for at in places]
+    columns = [intervals([values[rows] for rows in own]) for values in (before, after, after - before)]
+    rows = [
+        (*at, first.mean, second.mean, *gap, len(numbers))
+        for at, numbers, first, second, gap in zip(places, own, *columns, strict=True)
+    ]
     return pd.DataFrame(rows, columns=["dataset", "configuration", "chosen", "again", "gap", "low", "high", "n"])
 
 

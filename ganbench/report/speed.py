@@ -36,7 +36,11 @@ def speeds(tables: Tables | Ranked) -> pd.DataFrame:
 
     A mean is over the cells that have the number, and NaN where none has.
     """
-    cells = Ranked.of(tables).cells
+    return Ranked.of(tables).kept(_speeds)
+
+
+def _speeds(ranked: Ranked) -> pd.DataFrame:
+    cells = ranked.cells
     cells = cells[(cells["status"] == "done") & cells["speed"].astype(bool)].rename(columns={"config": "names"})
     names = ["dataset", "variant", "configuration", "names"]
     counted = pd.DataFrame(list(cells["speed"]), index=cells.index, columns=list(_NUMBERS)).astype(float)
@@ -77,7 +81,7 @@ def _text(name: str, value: float) -> str:
 
 def csv(tables: Tables | Ranked) -> str:
     """`speeds` in full precision; empty where no cell was counted."""
-    table = speeds(tables)
+    table = speeds(tables).copy()
     if table.empty:
         return ""
     for column in ("dataset", "variant", "configuration", "params"):

@@ -136,17 +136,48 @@ class Study:
 def curves(scores: pd.DataFrame, axis: str) -> dict[tuple[str, str], dict[str, Curve]]:
     """(dataset, configuration) -> metric -> curve along `axis`, of the rows of `Study.scores`."""
     points = scores[scores["point"] == "curve"]
-    points = points[["dataset", "configuration", "metric", "seed", axis, "value"]]
-    points = points.iloc[np.argsort(points[axis].to_numpy(dtype=float), kind="stable")]
-    x, values = points[axis].to_numpy(dtype=float), points["value"].to_numpy(dtype=float)
-    groups: Any = points.groupby(["dataset", "configuration", "metric", "seed"]).indices
-    seeds: dict[tuple[str, str, str], list[Points]] = {}
-    for (dataset, name, metric, _), own in groups.items():
-        seeds.setdefault((dataset, name, metric), []).append((x[own], values[own]))
     found: dict[tuple[str, str], dict[str, Curve]] = {}
-    for (dataset, name, metric), several in seeds.items():
-        found.setdefault((dataset, name), {})[metric] = mean_curve(several)
+    if points.empty:
+        return found
+    names = ["dataset", "configuration", "metric"]
+    place, seed = points.groupby(names).ngroup().to_numpy(), points["seed"].to_numpy()
+    order = np.lexsort((points[axis].to_numpy(dtype=float), seed, place))
+    place, seed = place[order], seed[order]
+    x, values = (points[name].to_numpy(dtype=float)[order] for name in (axis, "value"))
+    # Where the line of every seed begins and how many points it has; of every curve its first line and how many.
+    start = np.flatnonzero((np.diff(place, prepend=-1) != 0) | (np.diff(seed, prepend=-1) != 0))
+    length = np.diff(start, append=len(place))
+    first = np.flatnonzero(np.diff(place[start], prepend=-1))
+    lines = np.diff(first, append=len(start))
+    equal = np.minimum.reduceat(length, first) == np.maximum.reduceat(length, first)
+    shapes = np.stack([lines, np.where(equal, length[first], 0)], axis=1)
+    where = list(zip(*(points[name].iloc[order[start[first]]].tolist() for name in names), strict=True))
+    for several, many in np.unique(shapes, axis=0).tolist():
+        numbers = np.flatnonzero((shapes == (several, many)).all(axis=1))
+        if many:
+            rows = start[first[numbers]][:, None] + np.arange(several * many)
+            drawn = _mean_curves(x[rows].reshape(-1, several, many), values[rows].reshape(-1, several, many))
+        else:
+            ends = [slice(start[line], start[line] + length[line]) for line in range(len(start))]
+            drawn = [
+                mean_curve([(x[own], values[own]) for own in ends[first[number] : first[number] + several]])
+                for number in numbers
+            ]
+        for number, curve in zip(numbers.tolist(), drawn, strict=True):
+            dataset, name, metric = where[number]
+            found.setdefault((dataset, name), {})[metric] = curve
     return found
+
+
+def _mean_curves(x: np.ndarray, values: np.ndarray) -> list[Curve]:
+    """The `mean_curve` of each of many that have equally many lines of as many points: curves × lines × points."""
+    grid = x[:, 0]
+    alike = (x == x[:, :1]).all(axis=(1, 2)) & (np.diff(grid) > 0).all(axis=1)
+    means = zip(grid, values.mean(axis=1), values.min(axis=1), values.max(axis=1), strict=True)
+    return [
+        Curve(*parts, len(own)) if plain else mean_curve(list(zip(own_x, own, strict=True)))
+        for parts, plain, own_x, own in zip(means, alike.tolist(), x, values, strict=True)
+    ]
 
 
 def mean_curve(series: Sequence[Points]) -> Curve:
