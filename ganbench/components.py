@@ -23,6 +23,7 @@ KINDS: dict[str, type] = {
     "datasets": contracts.Dataset,
     "extractors": contracts.Extractor,
     "metrics": contracts.Metric,
+    "probes": contracts.Probe,
     "executors": contracts.Executor,
     "reporters": contracts.Reporter,
 }

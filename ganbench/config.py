@@ -91,6 +91,13 @@ class DatasetEntry(_Model):
     params: dict[str, Scalar] = {}
 
 
+class ProbeEntry(_Model):
+    """A probe with parameters of its own: ``{ name = "inpaint", params = { steps = 500 } }``."""
+
+    name: str
+    params: dict[str, Scalar] = {}
+
+
 class Grid(_Model):
     """Variants x datasets x the product of `params` (a list is swept, a scalar is fixed) x `configs` (exact rows).
 
@@ -110,6 +117,7 @@ class Benchmark(_Model):
 
     `train_on` and `reference` say which images the GANs learn from and which the distances compare with. `extractors`
     puts another extractor in the place of the one that metrics ask for: ``{ classifier = "hoeckler-mnist" }``.
+    `probes` are carried out on the best cell of every variant on every dataset.
     `requires` are bounds on the versions of distributions (PEP 508), `plugins` files and optional plugins to load.
     """
 
@@ -124,6 +132,7 @@ class Benchmark(_Model):
     train_on: Images = "train"
     reference: Images = "train"
     extractors: dict[str, str] = {}
+    probes: list[str | ProbeEntry] = []
     device: str = Field("auto", pattern=DEVICE)
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     cuda_graphs: bool = True

@@ -1,4 +1,4 @@
-"""What plugins provide: variants, datasets, extractors, metrics, executors and reporters."""
+"""What plugins provide: variants, datasets, extractors, metrics, probes, executors and reporters."""
 
 from __future__ import annotations
 
@@ -246,6 +246,92 @@ class Metric(_Checked, ABC):
     @abstractmethod
     def compute(self, reference: Mapping[str, Tensor]) -> float:
         """The score of the stream. Raises `ValueError` when fewer than `minimum_samples` images were seen."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedGame:
+    """What a probe is given: the `game` of a done cell with its chosen snapshot.
+
+    Its networks are in evaluation mode and need no gradients, and gradients are off: a probe that searches says
+    ``torch.enable_grad()`` and asks for those of its own tensors. `splits` are the data's arrays as `Split` has them
+    (uint8 images, to be scaled to [-1, 1]), not to be written to. `seed` is the cell's; torch's random numbers are
+    seeded by it. `say` tells who waits what is being done.
+    """
+
+    game: Game
+    spec: DataSpec
+    splits: Mapping[str, Split]
+    device: str
+    seed: int
+    #: ``extractor("classifier")`` is the one that the cell was scored with (`Unavailable` where it cannot be had);
+    #: ``extractor("classifier", splits)`` is one of the same kind made of other data, and not kept.
+    extractor: Callable[..., Extractor]
+    say: Callable[[str], None] = field(default=lambda message: None)
+
+    def scaled(self, images: np.ndarray) -> Tensor:
+        """Uint8 images as the game takes them: float on the device, in [-1, 1]."""
+        import torch
+
+        from ganbench.batches import scale
+
+        return scale(torch.tensor(images, device=self.device))
+
+    def quantised(self, images: Tensor) -> Tensor:
+        """Images of the game as extractors take them: uint8 N×C×H×W."""
+        from ganbench.batches import quantise
+
+        return quantise(images.detach())
+
+    def decoded(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the game makes of latent vectors n×dim, float n×C×H×W in [-1, 1]; `labels` where it is conditional."""
+        assert self.game.latent is not None
+        with self.game.latent.given(latents):
+            return self.game.sample(len(latents), labels if self.game.conditional else None)
+
+    def sheet(self, images: Tensor, columns: int) -> bytes:
+        """A PNG of images of the game (or uint8 ones), row by row, `columns` to a row."""
+        from ganbench.sheets import sheet
+
+        whole = images if images.dtype.itemsize == 1 else self.quantised(images)
+        return sheet(whole.cpu().numpy(), columns)
+
+
+class Probed(NamedTuple):
+    """What a probe found: `numbers` by name (finite or not), PNG files by name, and a sentence about it or ""."""
+
+    numbers: Mapping[str, float] = MappingProxyType({})
+    pictures: Mapping[str, bytes] = MappingProxyType({})
+    note: str = ""
+
+
+class Probe(_Checked, ABC):
+    """An experiment on a trained generator that yields pictures and numbers for the report. Nothing is trained anew.
+
+    Names of numbers and pictures are of lower-case letters, digits and hyphens, such as ``error-inside``.
+    """
+
+    Params: ClassVar[type[Params]] = Params
+    paper: ClassVar[str] = ""
+    #: Raised by the author whenever the same snapshot and parameters give something else.
+    version: ClassVar[str] = "1"
+    #: The kinds of data (`DataSpec.kind`) of the games that it is for; on others it is skipped.
+    takes: ClassVar[tuple[Kind, ...]] = ("labelled", "unlabelled")
+    #: Names of the extractors that it asks for, so that what they were is part of what a result is kept by.
+    extractors: ClassVar[tuple[str, ...]] = ()
+
+    def unsuitable(self, game: Game, data: DataSpec) -> str | None:
+        """Why it cannot be carried out on `game`, trained on data of a kind that it `takes`, or None."""
+        return None
+
+    @abstractmethod
+    def run(self, trained: TrainedGame, params: Any) -> Probed:
+        """Carry it out. The same snapshot, parameters and seed give the same result (on a CPU)."""
+
+    def refusal(self, game: Game, data: DataSpec) -> str | None:
+        """`unsuitable`, and before that what `takes` says. Not to be overridden."""
+        if data.kind not in self.takes:
+            return f"it is for games of {' or '.join(self.takes)} data, and this is {data.kind}"
+        return self.unsuitable(game, data)
 
 
 class Executor(_Checked, ABC):

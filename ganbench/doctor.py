@@ -12,7 +12,7 @@ from ganbench.data import data_root, lookup
 from ganbench.environment import EMULATED, bf16, cores, processor
 from ganbench.errors import GanbenchError, UserError
 from ganbench.plugins import installed
-from ganbench.probe import Play, ProbeError, rate
+from ganbench.rates import Play, RateError, rate
 
 
 class Check(NamedTuple):
@@ -72,7 +72,7 @@ def _processes() -> Iterator[Check]:
     try:
         one = rate(play, 1, count, seconds=1.2, patience=20).rounds
         many = rate(play, count, 1, seconds=1.2, patience=20).rounds
-    except ProbeError as error:
+    except RateError as error:
         yield Check("processes", False, f"a small DCGAN could not be played to measure them: {error}")
         return
     figures = f"{many:.3g} and {one:.3g} rounds a second of a DCGAN on 28×28, batch 64, width 32"

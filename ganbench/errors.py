@@ -32,6 +32,10 @@ class Unavailable(GanbenchError):
     """Something a metric needs cannot be had here (weights, labels); the rest of the run goes on."""
 
 
+class Unsuitable(GanbenchError):
+    """A probe that a game is not for, such as one that asks for an encoder: it is skipped with this reason."""
+
+
 class DatasetError(GanbenchError):
     """A dataset is missing, truncated or not what its name says."""
 

@@ -26,7 +26,8 @@ from ganbench.plugins import Component, installed
 from ganbench.store import write_atomically
 from ganbench.streams import Inapplicable
 
-_ENCODER = "encoder:"  # how names of its tensors begin in a snapshot, which no module's own can
+# How the names of their tensors begin in a snapshot, which no module's own can.
+_ENCODER, _DISCRIMINATOR = "encoder:", "discriminator:"
 FRESH = 2**31  # keeps the draws of the fresh samples for a chosen snapshot apart
 
 References = dict[str, dict[str, Tensor]]
@@ -242,17 +243,30 @@ def real_rows(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, Any]]
 
 
 def save_snapshot(game: Game, path: Path) -> None:
-    """State of the generator and the encoder, as safetensors; inside `train.evaluating` that is of averaged weights."""
+    """State of the generator, the encoder and the discriminator, as safetensors; inside `train.evaluating` that of the
+    generator is of averaged weights.
+    """
     state = dict(game.generator.state_dict())
-    if game.encoder is not None:
-        state |= {_ENCODER + name: tensor for name, tensor in game.encoder.state_dict().items()}
+    for start, module in ((_ENCODER, game.encoder), (_DISCRIMINATOR, game.discriminator)):
+        if module is not None:
+            state |= {start + name: tensor for name, tensor in module.state_dict().items()}
     write_atomically(path, save({name: tensor.cpu().contiguous() for name, tensor in state.items()}))
 
 
 def load_snapshot(game: Game, path: Path) -> None:
-    """Put a saved state back into the generator and the encoder."""
+    """Put a saved state back into the generator and the encoder, and into the discriminator where it was saved.
+
+    Snapshots of older versions have none: then the game has no `discriminator` any more, rather than an untrained one.
+    """
     state = load_file(path)
-    encoder = {name.removeprefix(_ENCODER): state.pop(name) for name in list(state) if name.startswith(_ENCODER)}
+    encoder, discriminator = (
+        {name.removeprefix(start): state.pop(name) for name in list(state) if name.startswith(start)}
+        for start in (_ENCODER, _DISCRIMINATOR)
+    )
     game.generator.load_state_dict(state)
     if game.encoder is not None:
         game.encoder.load_state_dict(encoder)
+    if game.discriminator is not None and discriminator:
+        game.discriminator.load_state_dict(discriminator)
+    else:
+        game.discriminator = None

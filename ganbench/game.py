@@ -154,6 +154,8 @@ class Game:
     vectors are then kept with the records (`Latent.given`).
     `encoder`: a module from images to their latent vectors, n×`dim`, if there is one: it is saved with the snapshot
     (and never averaged), and ``sample`` of what it returns is taken for a reconstruction.
+    `discriminator`: a module that says of images (and labels int64 n, where the game is conditional) how real they are,
+    n numbers, higher for more real, if there is one: it is saved with the snapshot (and never averaged) for probes.
     `back`: of a game that translates, the way back from images to sources, if it learns one.
     `capturable`: on a GPU each player's turn is recorded once as a CUDA graph and replayed; say False where a cost or
     `after_turn` depends on Python values that change between calls, such as a counter (nothing is wrong on a CPU).
@@ -168,6 +170,7 @@ class Game:
     capturable: bool = True
     latent: Latent | None = None
     encoder: nn.Module | None = None
+    discriminator: nn.Module | None = None
     translates: bool = False
     back: Callable[[Tensor], Tensor] | None = None
 

@@ -77,6 +77,14 @@ def register_metrics(register: Register) -> None:
 
 
 @hookspec
+def register_probes(register: Register) -> None:
+    """Register probes, for ``ganbench probe`` and benchmark files; targets are subclasses of `ganbench.api.Probe`.
+
+    Called once at start, in the main process and in workers. `register` is a `ganbench.api.Register`.
+    """
+
+
+@hookspec
 def register_executors(register: Register) -> None:
     """Register executors, for ``ganbench run --executor NAME``; targets are subclasses of `ganbench.api.Executor`.
 

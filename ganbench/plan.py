@@ -40,6 +40,18 @@ class ChosenDataset:
 
 
 @dataclass(frozen=True)
+class ChosenProbe:
+    """A probe with its parameters."""
+
+    component: Component
+    params: Params
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+
+@dataclass(frozen=True)
 class Row:
     """One configuration on one dataset: cells but for their seeds. `name` is the variant's."""
 
@@ -151,6 +163,7 @@ class Plan:
     datasets: Mapping[str, ChosenDataset]
     rows: tuple[Row, ...]
     plugins: Plugins = field(repr=False)
+    probes: tuple[ChosenProbe, ...] = ()
 
     @property
     def rank(self) -> dict[str, str]:
@@ -357,7 +370,23 @@ def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
                         again = f"{short} on {data.name} is there twice with the same parameters and another budget"
                         raise source.error(f"{again} or evaluate; they would share a line of the leaderboard", where)
                     rows.append(row)
-    return Plan(benchmark, metrics, classes, ranked, extractors, datasets, tuple(rows), plugins)
+    probes = _probes(benchmark, source, plugins)
+    return Plan(benchmark, metrics, classes, ranked, extractors, datasets, tuple(rows), plugins, probes)
+
+
+def _probes(benchmark: Benchmark, source: Source, plugins: Plugins) -> tuple[ChosenProbe, ...]:
+    chosen: list[ChosenProbe] = []
+    for entry in benchmark.probes:
+        name, values = (entry, {}) if isinstance(entry, str) else (entry.name, entry.params)
+        component = _find(plugins, source, "probes", name, ("probes",))
+        try:
+            probe = ChosenProbe(component, component.load().Params.resolve(values, owner=component.name))
+        except ParamError as error:
+            raise source.error(str(error), ("probes",), name) from None
+        if probe in chosen:
+            raise source.error(f"probe {name!r} is there twice with the same parameters; leave one", ("probes",), name)
+        chosen.append(probe)
+    return tuple(chosen)
 
 
 def _refuse_too_many(benchmark: Benchmark, source: Source) -> None:

@@ -46,6 +46,7 @@ def of_unit(task: Mapping[str, Any], plugins: Plugins, metrics: Iterable[str] | 
     made = {
         "variant": found("variants", task["variant_id"]) if "variant_id" in task else None,
         "dataset": found("datasets", task["dataset_id"], id=task["dataset_id"]),
+        "probe": found("probes", task["probe"]["id"]) if "probe" in task else None,
         "metrics": several("metrics", {name: name for name in (task["metrics"] if metrics is None else metrics)}),
         "extractors": several("extractors", task["extractors"]),
     }

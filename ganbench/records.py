@@ -54,6 +54,8 @@ Text = Annotated[str, Field(max_length=100_000)]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 #: The names of metrics stand in headings, plots and file names, so they are as plain as those that plugins register.
 Metric = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$")]
+#: The names of probes and of what they find, which are names of files too.
+_SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 #: Longer, since the name of a dataset can end in the path of a folder.
 DatasetName = Annotated[str, Field(min_length=1, max_length=5000)]
 Count = Annotated[int, Field(ge=0, le=_LARGEST)]
@@ -292,6 +294,25 @@ class ReferenceManifest(_Manifest):
     fingerprint: Text | None = None
     extractors: dict[Name, Extractor] | None = None
     real: dict[Metric, Real] = _ABSENT
+
+
+class Probed(_Record):
+    """``task.json`` and ``manifest.json`` of a probe as one: what a report shows of it."""
+
+    name: Annotated[str, Field(pattern=_SLUG)]
+    params: dict[Name, Scalar] = {}
+    snapshot: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    status: Status
+    reason: Text | None = None
+    finished: Text | None = None
+    numbers: Annotated[dict[Annotated[str, Field(pattern=_SLUG)], Score], Field(max_length=200)] = {}
+    pictures: Annotated[list[Annotated[str, Field(pattern=_SLUG)]], Field(max_length=50)] = []
+    note: Text = ""
+
+
+def check_probed(record: object) -> str:
+    """What is wrong with the record of a probe as `ganbench.report.probes` puts it together; empty when nothing is."""
+    return _wrong(Probed, record)
 
 
 class ScoredValue(_Record):

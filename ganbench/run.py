@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
-from ganbench import code, slots, space
+from ganbench import code, probing, slots, space
 from ganbench.config import DEVICE
 from ganbench.contracts import Executor
 from ganbench.data import data_root, lookup
@@ -175,7 +176,10 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         store.plan({**outline, "cells": {cell.directory: cell.outline() for cell in cells}}, toml)
         measured = any(training.todo.values()) and not (options.jobs or options.debug)
         share = slots.per_gpu(plan, store, device, view.note) if measured else 1
-        return training.run(crew(options.jobs, share))
+        outcome = training.run(crew(options.jobs, share))
+        if plan.probes:
+            _probe(plan, store, training.cells.values(), device, lambda: crew(options.jobs, share), view)
+        return outcome
 
 
 class Stopped(KeyboardInterrupt):
@@ -257,6 +261,41 @@ def _prepare(
             view.note(f"{name} cannot be used: {manifest['reason']}")
         for metric, reason in manifest.get("unavailable", {}).items():
             view.note(f"{metric} is unavailable on {name}: {reason}")
+
+
+def _probe(
+    plan: Plan, store: Store, cells: Iterable[Cell], device: str, crew: Callable[[], Executor], view: View
+) -> None:
+    """Carry out the plan's probes on the best cells. One that cannot be is a note, and fails no run."""
+    chosen = [(cell.directory, cell.variant, cell.dataset) for cell in cells if not cell.skip]
+    tasks: dict[Path, Record] = {}
+    for cell in probing.best_cells(store, plan.rank, chosen):
+        for probe in plan.probes:
+            try:
+                unit, task = probing.unit_of(store, cell, probe, device.partition(":")[0])
+            except UserError as error:
+                view.note(f"{probe.name}: {error}")
+                continue
+            if unit.manifest["status"] not in ("done", "skipped"):
+                tasks[unit.directory] = task
+    if not tasks:
+        return
+    view.note(f"carrying out {len(tasks)} probe{'s' * (len(tasks) > 1)} on the best cells")
+
+    def begin(unit: Unit) -> bool:
+        unit.create(tasks[unit.directory])
+        return True
+
+    def ended(unit: Unit) -> bool:
+        manifest, task = unit.manifest, tasks[unit.directory]
+        if manifest["status"] != "done":
+            what = f"probe {task['probe']['name']} of {task['variant']} on {task['dataset']}"
+            view.note(f"{what} is {manifest['status']}: {manifest.get('reason') or 'see its log.txt'}")
+        return False
+
+    benchmark = plan.benchmark
+    limits = Limits(benchmark.timeout.minutes if benchmark.timeout else None, {"lost": benchmark.retries.lost})
+    Shift(crew(), list(map(Unit, tasks)), limits, begin, lambda units: None, ended, view.note).run()
 
 
 class _Training:

@@ -13,7 +13,7 @@ from ganbench.contracts import DataSpec
 from ganbench.environment import cores, gpus
 from ganbench.executors import apart, gpu_ids
 from ganbench.plan import Plan, Row
-from ganbench.probe import Play, ProbeError, Rate, rate
+from ganbench.rates import Play, Rate, RateError, rate
 from ganbench.store import Store
 
 _GAIN = 1.10  # twice the processes have to play so many times the rounds to be worth it
@@ -33,7 +33,7 @@ class Choice(NamedTuple):
 def choose(measure: Callable[[int], Rate], most: int, data: int = 0) -> Choice:
     """Double the processes while that pays and the device's memory has room; at most `most`.
 
-    `measure` plays in so many processes and raises `ProbeError` where that fails: what is left then is what went well,
+    `measure` plays in so many processes and raises `RateError` where that fails: what is left then is what went well,
     and where that is nothing, the error. `data` is the bytes that each process needs for its data set.
     """
     slots, tried = 1, []
@@ -42,7 +42,7 @@ def choose(measure: Callable[[int], Rate], most: int, data: int = 0) -> Choice:
     while number <= most:
         try:
             found = measure(number)
-        except ProbeError as error:
+        except RateError as error:
             if number == 1:
                 raise
             why = f"with {number} it failed: {error}"

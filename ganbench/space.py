@@ -34,7 +34,7 @@ _RANDOMNESS = 25_000  # bytes of the states of the generators of random numbers
 _CHECKPOINTS = 3  # two are kept, and one is being written
 _COPIES = {"sgd": 0, "adam": 2, "rmsprop": 1}  # of the parameters, in an optimiser's state; momentum is one more
 
-_Size = tuple[int, int]  # bytes of the generator, and of a checkpoint
+_Size = tuple[int, int]  # bytes of a snapshot, and of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ def estimate(
         size = sizes[_build(task, spec)] if spec else None
         if size is None:
             unknown.add(task["variant"])
-        generator, checkpoint = size or (0, 0)
+        snapshot, checkpoint = size or (0, 0)
         pixels = spec.size**2 if spec else 0
-        kept += _FEW * _BLOCK + 2 * _on_disk(generator) + times * _on_disk(_SHEET * pixels) + _on_disk(_EVENT * times)
+        kept += _FEW * _BLOCK + 2 * _on_disk(snapshot) + times * _on_disk(_SHEET * pixels) + _on_disk(_EVENT * times)
         # A snapshot that is being replaced is there twice.
-        running.append(_CHECKPOINTS * _on_disk(checkpoint + _EVENT * times) + _on_disk(generator))
+        running.append(_CHECKPOINTS * _on_disk(checkpoint + _EVENT * times) + _on_disk(snapshot))
     return Need(kept, sum(sorted(running, reverse=True)[:slots]), tuple(sorted(unknown)))
 
 
@@ -148,8 +148,9 @@ def _size(variant_id: str, values: Record, spec: DataSpec) -> _Size | None:
 
 
 def _bytes(game: Game) -> _Size:
-    """Of the generator, and of a checkpoint: all networks, optimisers, the average, order and randomness."""
-    generator = [*game.generator.parameters(), *game.generator.buffers()]
+    """Of a snapshot, and of a checkpoint: all networks, optimisers, the average, order and randomness."""
+    kept = filter(None, (game.generator, game.encoder, game.discriminator))
+    snapshot = [tensor for module in kept for tensor in (*module.parameters(), *module.buffers())]
     networks = {id(tensor): tensor for player in game.players for tensor in _tensors(player)}
     checkpoint = _saved(networks.values())
     for player in game.players:
@@ -157,7 +158,7 @@ def _bytes(game: Game) -> _Size:
         checkpoint += _copies(player.optimizer) * _saved(parameters) + _TENSOR * len(parameters)  # and a step number
     if game.ema:
         checkpoint += _saved(game.generator.parameters())
-    return _saved(generator), checkpoint + _ORDER + _RANDOMNESS
+    return _saved(snapshot), checkpoint + _ORDER + _RANDOMNESS
 
 
 def _tensors(player: Player) -> list[Tensor]:

@@ -19,6 +19,7 @@
             checkpoint-<rounds>.pt          the last two, what a killed cell goes on from (deleted at the end)
             .claim, .work               locks: of the run that took the unit, of the process at work on it
             log.txt                     what the process printed, tracebacks included
+            probes/<probe>-<hash>/      what probes found: task.json, manifest.json, PNG files; no part of the cell
         observers/                      what observers write; not read by ganbench
         scored/<dataset>/<name>.json    scores of images that were not trained here (`ganbench evaluate --into`)
         retired/<cell>~<n>/             cells trained by other code than today's, set aside by `--stale retrain`
@@ -270,7 +271,8 @@ class Unit:
         for name in ("events.jsonl", "progress.json", *snapshots, *pictures):
             (self.directory / name).unlink(missing_ok=True)
         self.clear_checkpoints()
-        shutil.rmtree(self.directory / "samples", ignore_errors=True)
+        for folder in ("samples", "probes"):
+            shutil.rmtree(self.directory / folder, ignore_errors=True)
 
     def update(self, **facts: Any) -> None:
         """Merge `facts` into the manifest."""
@@ -348,6 +350,19 @@ class Unit:
         with _writing(self.directory):
             (self.directory / "samples").mkdir(exist_ok=True)
         return self.directory / "samples" / f"{updates:08d}.png"
+
+    def probe(self, name: str) -> Unit:
+        """The unit of a probe of this cell, by the name of its directory."""
+        return Unit(self.directory / "probes" / name)
+
+    def probes(self) -> list[Unit]:
+        """Those there are, in order of name; none where the folder leads elsewhere."""
+        folder = self.directory / "probes"
+        try:
+            entries = [] if folder.is_symlink() else sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            return []
+        return [Unit(Path(entry.path)) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
     def snapshot(self, which: Literal["best", "last"]) -> Path:
         return self.directory / f"generator-{which}.safetensors"

@@ -1,4 +1,5 @@
-"""One unit of work in one process: ``python -m ganbench.worker DIR`` trains a cell or prepares a dataset's reference.
+"""One unit of work in one process: ``python -m ganbench.worker DIR`` trains a cell, prepares a dataset's reference, or
+carries out a probe.
 
 The directory says all there is to know; what comes of it is written there. Exit code 0 when the unit is done, 1 when
 it ended in another status (which, with the reason, is in its manifest), 2 when the directory is no unit, 3 when its
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from ganbench.code import changed, fingerprint
 from ganbench.data import Prepared, data_root, prepare
-from ganbench.errors import Diverged, GanbenchError, PluginError, StorageError, UserError
+from ganbench.errors import Diverged, GanbenchError, PluginError, StorageError, Unsuitable, UserError
 from ganbench.plugins import in_use, installed, use, use_recorded
 from ganbench.provenance import of_unit
 from ganbench.store import Record, Status, Store, Unit, cannot_write, now, sha256, write_atomically
@@ -97,7 +98,10 @@ def _work(
     try:
         if lacks:
             raise lacks
-        facts = _train(unit, task, stop, started, expendable) if task["unit"] == "cell" else _reference(unit, task)
+        if task["unit"] == "cell":
+            facts = _train(unit, task, stop, started, expendable)
+        else:
+            facts = _probe(unit, task) if task["unit"] == "probe" else _reference(unit, task)
         status, reason = "done", ""
     except KeyboardInterrupt:
         status, reason = "interrupted", "stopped before it was done"
@@ -114,8 +118,9 @@ def _work(
             raise cannot_write(unit.directory, str(error)) from error
         status, reason = _ending(error)
         facts["cause"] = "plugin" if isinstance(error, PluginError) else ""
-        traceback.print_exc()
-        examine(error)
+        if status != "skipped":
+            traceback.print_exc()
+            examine(error)
         if status != "oom":
             unit.clear_checkpoints()  # the same would happen again; what was killed or lacked memory goes on from them
     seconds = {"total": time.perf_counter() - started, **facts.pop("seconds", {})}
@@ -142,6 +147,8 @@ def _ending(error: BaseException) -> tuple[Status, str]:
     first = re.sub(r"^\[enforce fail at .*?\. (?=\w)", "", str(error).strip().partition("\n")[0])  # of torch's C++
     if isinstance(error, Diverged):
         return "diverged", str(error)
+    if isinstance(error, Unsuitable):
+        return "skipped", str(error)
     if out_of_memory(error):
         return "oom", first or "out of memory"
     if isinstance(error, GanbenchError):
@@ -183,6 +190,18 @@ def _reference(unit: Unit, task: Record) -> Record:
         "inapplicable": evaluator.inapplicable,
         "environment": environment(task["device"]),
     }
+
+
+def _probe(unit: Unit, task: Record) -> Record:
+    """Carry out a probe on the chosen snapshot of the cell that the unit lies in."""
+    from ganbench.environment import environment
+    from ganbench.probing import carry_out
+
+    cell = Unit(unit.directory.parent.parent)
+    data = _prepare(unit, task)
+    _, game = _open(cell, task, data, [])
+    found = carry_out(unit, task, cell, data, game, say=lambda message: say(unit, message))
+    return {**found, "environment": environment(task["device"])}
 
 
 def _evaluator(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> Evaluator:

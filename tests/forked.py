@@ -28,7 +28,7 @@ from typing import IO
 
 #: What a run imports, but for plugins: which of these are imported is the command's to find out.
 MODULES = (
-    *("ganbench.preload", "ganbench.run", "ganbench.report", "ganbench.checkpoints", "ganbench.probe"),
+    *("ganbench.preload", "ganbench.run", "ganbench.report", "ganbench.checkpoints", "ganbench.rates"),
     *("ganbench.tables", "PIL.Image", "pandas", "pyarrow.parquet", "rich.console", "scipy.linalg", "scipy.stats"),
 )
 _LONGEST = 2**17  # bytes of a request: arguments and environment

@@ -15,6 +15,8 @@ from ganbench.testing.images import digits
 
 OURS = ["mlp-gan", "dcgan", "cgan", "wgan", "wgan-gp"]
 THESIS = ["hoeckler-gan", "hoeckler-dcgan", "hoeckler-cgan", "hoeckler-wgan", "hoeckler-wgan-gp"]
+PROBES = ["interpolate", "latent-arithmetic", "reconstruct", "iterate", "neighbourhood", "train-on-synthetic"]
+SEARCHES = {"inpaint": {"images": 2, "starts": 4, "steps": 5}, "latent-map": {"samples": 60}}
 GRAPH = ["graph-baseline", "graph-attention", "graph-edgeconv", "graph-ecc", "graph-ecc-light"]
 #: What makes these quick to check.
 NARROW = {"width": 6, "critic_width": 8, "latent_dim": 16, "batch_size": 16, "n_critic": 2, "lr": 2e-3}
@@ -28,6 +30,7 @@ def test_every_shipped_component_is_checked_here() -> None:
     checked = {("variants", name) for name in OURS + THESIS + GRAPH} | {("metrics", name) for name in METRICS}
     checked |= {("datasets", name) for name in ["digits", "npz", "folder", *PUBLISHED]}
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
+    checked |= {("probes", name) for name in [*PROBES, *SEARCHES]}
     checked |= {("executors", "process"), ("executors", "inline")}
     assert shipped == checked
 
@@ -43,6 +46,21 @@ def test_the_small_ones(check) -> None:
 @pytest.mark.slow
 @parametrize_with_checks(*[f"variants/{name}" for name in OURS[1:]], "executors/process", "executors/inline")
 def test_the_larger_ones(check) -> None:
+    check()
+
+
+@parametrize_with_checks(*[f"probes/{name}" for name in PROBES])
+def test_the_probes(check) -> None:
+    check()
+
+
+@parametrize_with_checks("probes/inpaint", params=SEARCHES["inpaint"])
+def test_the_probe_that_searches_made_short(check) -> None:
+    check()
+
+
+@parametrize_with_checks("probes/latent-map", params=SEARCHES["latent-map"])
+def test_the_probe_that_embeds_made_small(check) -> None:
     check()
 
 

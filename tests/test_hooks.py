@@ -68,6 +68,11 @@ def register_metrics(register):
 
 
 @hookimpl
+def register_probes(register):
+    register("all-interpolate", "ganbench_probes.interpolate:Interpolate")
+
+
+@hookimpl
 def register_executors(register):
     register("own", "ganbench_all:Own")
 

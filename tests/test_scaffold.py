@@ -30,6 +30,7 @@ metrics = ["fcd", "new-metric"]
 rank = { metric = "new-metric", at = "last" }
 extractors = { classifier = "new-extractor" }
 requires = ["ganbench-new-variant>=0.1"]
+probes = ["new-probe"]
 
 [[grid]]
 variants = ["new-variant"]
@@ -37,7 +38,7 @@ datasets = ["new-dataset"]
 """
 
 #: How many checks of each kind pass at least: those that are not applicable are not among them.
-LEAST = {"variant": 23, "dataset": 15, "extractor": 14, "metric": 15, "executor": 9, "reporter": 9}
+LEAST = {"variant": 23, "dataset": 15, "extractor": 14, "metric": 15, "probe": 11, "executor": 9, "reporter": 9}
 
 
 @pytest.fixture
@@ -79,6 +80,7 @@ def test_all_kinds_are_installed_from_wheels_conform_and_run_together(
     assert table[0] == "dataset,variant,configuration,metric,mean,seeds"
     assert len(table) == 2
     assert table[1].startswith("new-dataset,new-variant,BS=64 LDIM=64 WIDTH=256 η=0.001,new-metric,")
+    assert len(list((tmp_path / "results" / "six").glob("cells/*/probes/new-probe-*/rays.png"))) == 1
     for folder in packages.values():
         environment.run("ganbench plan benchmark.toml", folder)
 

@@ -16,7 +16,7 @@ from ganbench.config import read
 from ganbench.contracts import DataSpec
 from ganbench.plan import Plan, resolve
 from ganbench.plugins import installed
-from ganbench.probe import Play, ProbeError, Rate, rate
+from ganbench.rates import Play, Rate, RateError, rate
 from ganbench.store import Store
 
 MIB = 2**20
@@ -29,7 +29,7 @@ def measured(*rounds: float, peak: int = 0, free: int = 0) -> tuple[Callable[[in
     def measure(number: int) -> Rate:
         asked.append(number)
         if len(asked) > len(rounds):
-            raise ProbeError("out of memory")
+            raise RateError("out of memory")
         return Rate(rounds[len(asked) - 1], peak, free)
 
     return measure, asked
@@ -116,7 +116,7 @@ def test_what_fails_with_one_process_already_is_not_kept(auto, gpu, tmp_path: Pa
     monkeypatch.setattr(slots, "rate", lambda play, processes, threads: measured()[0](processes))
     monkeypatch.setattr(slots, "apart", lambda *arguments, patience: None)  # nor can anything be counted
     assert slots.per_gpu(auto(), store, "cuda", notes.append) == 1
-    assert notes[-1] == "slots_per_gpu: 1, since it cannot be measured (ProbeError: out of memory)"
+    assert notes[-1] == "slots_per_gpu: 1, since it cannot be measured (RateError: out of memory)"
     assert store.slots() == {}
 
 
@@ -163,9 +163,9 @@ def test_two_processes_play_at_once_and_their_rates_add_up() -> None:
 def test_what_cannot_be_played_says_why_and_leaves_nothing_behind() -> None:
     import multiprocessing
 
-    with pytest.raises(ProbeError, match=r"ParamError: .*width"):
+    with pytest.raises(RateError, match=r"ParamError: .*width"):
         rate(Play("gans/mlp-gan", {"width": -1}, DIGITS), 2, 1, seconds=0.1)
-    with pytest.raises(ProbeError, match=r"longer than 0\.5 s"):
+    with pytest.raises(RateError, match=r"longer than 0\.5 s"):
         rate(Play("gans/mlp-gan", {"width": 8}, DIGITS), 1, 1, seconds=60, patience=0.5)
     time.sleep(0.1)
     assert not multiprocessing.active_children()

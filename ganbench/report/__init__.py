@@ -13,7 +13,7 @@ from typing import Literal
 from ganbench.aside import LARGE, aside
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
-from ganbench.report import files, latex, ranks, roadmap, speed, verdicts
+from ganbench.report import files, latex, probes, ranks, roadmap, speed, verdicts
 from ganbench.report.axes import AXES
 from ganbench.report.leaderboard import Ranked, leaderboards
 from ganbench.report.statistics import Interval, interval
@@ -131,7 +131,7 @@ def _tables(ranked: Ranked, compared: roadmap.Matched, formats: Sequence[str]) -
         contents["leaderboard.csv"] = files.csv(ranked).encode()
         contents["results.parquet"] = files.parquet(ranked)
         more = {"comparisons.csv": verdicts.csv(ranked), "matched.csv": matched.get("matched.csv", "")}
-        more["speed.csv"] = speed.csv(ranked)
+        more |= {"speed.csv": speed.csv(ranked), "probes.csv": probes.csv(ranked)}
         contents |= {name: text.encode() for name, text in more.items() if text}
     if "md" in formats:
         contents["leaderboard.md"] = files.markdown(ranked).encode()
@@ -144,5 +144,5 @@ def _tables(ranked: Ranked, compared: roadmap.Matched, formats: Sequence[str]) -
 
 def _optional(formats: Sequence[str]) -> set[str]:
     """The files that are not in every report, and that an earlier one may have left."""
-    of = {"csv": {"comparisons.csv", "matched.csv", "speed.csv"}, "md": {"roadmap.md"}}
+    of = {"csv": {"comparisons.csv", "matched.csv", "probes.csv", "speed.csv"}, "md": {"roadmap.md"}}
     return set().union(*(of.get(each, set()) for each in formats))

@@ -72,6 +72,10 @@ _TRY: dict[str, dict[str, str]] = {
         "comment": "The extractor $name in the place of the usual classifier: fcd by its features.",
         "extra": 'extractors = { classifier = "$name" }\n',
     },
+    "probe": {
+        "comment": "The probe $name, carried out on a small GAN on the digits of scikit-learn when it is trained.",
+        "extra": 'probes   = ["$name"]\n',
+    },
     "executor": {
         "comment": "A small GAN on the digits of scikit-learn, its cells run by the executor $name.",
         "commands": f"{_RUN} --executor $name",
@@ -99,7 +103,8 @@ def new() -> None:
     help="Folder to put it into.",
 )
 def plugin(name: str, kind: str, to: Path) -> None:
-    """Write the package ganbench-NAME, with one variant, dataset, metric, extractor, executor or reporter that works.
+    """Write the package ganbench-NAME, with one variant, dataset, metric, extractor, probe, executor or reporter
+    that works.
 
     It has a class to change, tests by the conformance kit, a README, a licence (MIT), a small benchmark, and workflows
     for GitHub that test it and publish it.

@@ -1,8 +1,8 @@
 """The conformance kit: whether a plugin's components keep the contracts of `ganbench.api`.
 
 Public, with the promise that `ganbench.api` gives: `check_variant`, `check_dataset`, `check_metric`,
-`check_extractor`, `check_executor` and `check_reporter`, which take a name or a class and return a `Report` of
-`Outcome` objects, and `parametrize_with_checks` for pytest. The names of checks are public too, as
+`check_extractor`, `check_probe`, `check_executor` and `check_reporter`, which take a name or a class and return a
+`Report` of `Outcome` objects, and `parametrize_with_checks` for pytest. The names of checks are public too, as
 `expected_failures` refers to them; a minor version may add checks. All else in this package may change without notice.
 
 Importing this module imports neither torch nor pytest.
@@ -13,6 +13,7 @@ from ganbench.testing.kit import (
     check_executor,
     check_extractor,
     check_metric,
+    check_probe,
     check_reporter,
     check_variant,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "check_executor",
     "check_extractor",
     "check_metric",
+    "check_probe",
     "check_reporter",
     "check_variant",
     "parametrize_with_checks",

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ganbench.errors import UserError, did_you_mean
+from ganbench.testing.asked import ask
 from ganbench.testing.outcomes import NotApplicable, Outcome, Violation
-from ganbench.testing.probe import ask
 
 
 class Case:
@@ -50,8 +50,8 @@ class Case:
         return self.cls.Params.resolve(self.values, owner=self.name)
 
     @cached_property
-    def probed(self) -> dict[str, Any]:
-        """What a process of its own found (`ganbench.testing.probe`)."""
+    def asked(self) -> dict[str, Any]:
+        """What a process of its own found (`ganbench.testing.asked`)."""
         return ask(self.cls, self.plugin, **self.question())
 
     def question(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def check(names: tuple[str, ...], kind: str | None, device: str, settings: tuple
     """
     from ganbench.testing.kit import find, suite
 
-    params = dict(map(_setting, settings))
+    params = dict(map(setting, settings))
 
     def tell(outcome: Outcome) -> None:
         bad = outcome.status in ("failed", "unexpected")
@@ -63,7 +63,7 @@ def check(names: tuple[str, ...], kind: str | None, device: str, settings: tuple
     sys.exit(0 if ok else 1)
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
     """``width=8`` as name and value; values are written as in TOML, and texts may go without quotes."""
     import tomllib
 

@@ -37,7 +37,7 @@ def imports_no_torch(case: Case) -> None:
 
     `ganbench list`, `plan` and shell completion import both; torch would make each of them wait for seconds.
     """
-    answers = case.probed
+    answers = case.asked
     if answers["error"]:
         raise Violation(
             f"in a new process its modules cannot be imported ({answers['error']})",

@@ -276,7 +276,7 @@ def loading_twice_gives_the_same(case: DatasetCase) -> None:
 def another_process_loads_the_same(case: DatasetCase) -> None:
     """A new process, where strings hash differently and sets have another order, loads the same images and labels."""
     wanted = fingerprint(case.loaded)
-    answers = case.probed
+    answers = case.asked
     if answers["error"]:
         raise NotApplicable("its modules cannot be imported in a new process")
     if answers["raised"]:

@@ -61,7 +61,7 @@ def suite(
     expected_failures(case, checks)
     if params and not hasattr(cls, "Params"):
         raise UserError(
-            f"{shown} has no parameters, so {', '.join(params)} cannot be set; only variants and datasets have"
+            f"{shown} has no parameters, so {', '.join(params)} cannot be set; only variants, datasets and probes have"
         )
     if params:
         case.params  # noqa: B018  (an inadmissible value is the caller's mistake, not the component's)
@@ -128,6 +128,11 @@ def check_metric(metric: Subject, *, device: str = "cpu") -> Report:
 def check_extractor(extractor: Subject, *, device: str = "cpu") -> Report:
     """Check a feature extractor, on digits brought to a size that it takes."""
     return suite("extractors", extractor, device=device).report()
+
+
+def check_probe(probe: Subject, *, device: str = "cpu", params: Mapping[str, Any] | None = None) -> Report:
+    """Check a probe, on small games of digits; `params` are values other than the defaults."""
+    return suite("probes", probe, device=device, params=params).report()
 
 
 def check_executor(executor: Subject) -> Report:

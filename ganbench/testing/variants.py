@@ -509,11 +509,11 @@ def builds_with_every_choice(case: VariantCase) -> None:
 @CHECKS.substantive
 def unsuitable_needs_no_torch(case: VariantCase) -> None:
     """`unsuitable` can be called where torch is not imported: `ganbench plan` calls it for every cell."""
-    if case.probed["error"]:
+    if case.asked["error"]:
         raise NotApplicable("its modules cannot be imported in a new process")
-    if case.probed["unsuitable"]:
+    if case.asked["unsuitable"]:
         raise Violation(
-            f"without torch it raised {case.probed['unsuitable']}",
+            f"without torch it raised {case.asked['unsuitable']}",
             wanted="an answer from `data` and `params` alone",
             do="compare sizes, channels and classes as numbers",
         )

@@ -77,6 +77,7 @@ class CGAN(Variant):
             sample=lambda n, labels: generator(latent(n), labels),
             generator=generator,
             latent=latent,
+            discriminator=discriminator,
             conditional=True,
             batch_size=params.batch_size,
             ema=params.ema,

@@ -80,6 +80,7 @@ class DCGAN(Variant):
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
             latent=latent,
+            discriminator=discriminator,
             batch_size=params.batch_size,
             ema=params.ema,
         )

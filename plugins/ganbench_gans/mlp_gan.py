@@ -59,6 +59,7 @@ class MLPGAN(Variant):
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
             latent=latent,
+            discriminator=discriminator,
             batch_size=params.batch_size,
             ema=params.ema,
         )

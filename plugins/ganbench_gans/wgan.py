@@ -79,6 +79,7 @@ class WGAN(Variant):
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
             latent=latent,
+            discriminator=critic,
             batch_size=params.batch_size,
             ema=params.ema,
         )

@@ -74,6 +74,7 @@ class WGANGP(Variant):
             sample=lambda n, labels: generator(latent(n)),
             generator=generator,
             latent=latent,
+            discriminator=critic,
             batch_size=params.batch_size,
             ema=params.ema,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ganbench.errors import UserError
-from ganbench.report import evidence, ranks, speed
+from ganbench.report import evidence, probes, ranks, speed
 from ganbench.report.axes import AXES, default_axis
 from ganbench.report.boards import LEGEND, Board, boards
 from ganbench.report.leaderboard import Ranked, ranking
@@ -55,6 +55,7 @@ def _page(ranked: Ranked, matched: Matched, images: Images, x: str | None, sheet
     facts = about.facts(ranked.tables)
     axes = voice(ranked.tables, matched.comparisons).axes
     cells = gallery.gallery(drawn, images, every=sheets == "all") if sheets != "none" else []
+    probed, not_probed = probes.shown(ranked, images, pictures=sheets != "none")
     data: dict[str, Any] = {
         "name": facts.name,
         "metric": ranked_by.metric,
@@ -94,6 +95,8 @@ def _page(ranked: Ranked, matched: Matched, images: Images, x: str | None, sheet
         cells=len(cells),
         cells_left_out=images.left_out,
         sheets=sheets,
+        probes=probed,
+        not_probed=not_probed,
         classes=gallery.classes(drawn, colours),
         unfinished=tables.unfinished(ranked),
         roadmap=markdown(matched.roadmap.partition("\n")[2]) if matched.roadmap else "",

@@ -57,6 +57,15 @@ class Images:
         kept = [name for name in extras if self._copy(directory / f"{name}.png", target / f"{name}.png")]
         return {"folder": f"{self.folder.name}/{directory.name}", "updates": updates, "extras": kept}
 
+    def of_probe(self, directory: Path, name: str) -> tuple[str, bytes] | None:
+        """Where a picture of a probe's is, relative to the page, and how its file begins; None without one or room."""
+        source, cell = directory / f"{name}.png", directory.parent.parent.name
+        head = _png(source)
+        if head is None or self.bytes + len(head) > BYTES or self.files >= FILES:
+            return None
+        target = self.folder / cell / f"{directory.name}-{name}.png"
+        return (target.relative_to(self.folder.parent).as_posix(), head[:33]) if self._copy(source, target) else None
+
     def finish(self) -> None:
         """Remove what an earlier page had and this one has not."""
         for path in self.folder.rglob("*.png") if self.folder.is_dir() else ():

@@ -84,7 +84,7 @@ ganbench.samples = (() => {
 
   function start() {
     if (!$("samples")) return;
-    for (const image of document.querySelectorAll(".sheet img")) {
+    for (const image of document.querySelectorAll("#samples .sheet img")) {
       image.addEventListener("load", () => fit(image));
       image.addEventListener("error", () => { image.alt = `this picture is not beside the page (${image.getAttribute("src")})`; });
     }
@@ -94,7 +94,7 @@ ganbench.samples = (() => {
     ganbench.listeners.push((changed) => {
       if (changed.some((name) => name.startsWith("cell") || name === "evaluation" || name === "dataset")) draw();
     });
-    addEventListener("resize", () => { for (const image of document.querySelectorAll(".sheet img")) fit(image); });
+    addEventListener("resize", () => { for (const image of document.querySelectorAll("#samples .sheet img")) fit(image); });
     let begun = false;
     const begin = () => { if (!begun) { begun = true; draw(); } };
     new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) begin(); }, { rootMargin: "400px" }).observe($("samples"));

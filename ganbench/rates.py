@@ -20,7 +20,7 @@ _ROUNDS = 6  # at least so many are played before the clock starts: turns are re
 _READY, _GO, _END = "ready", "go", "end"  # messages
 
 
-class ProbeError(GanbenchError):
+class RateError(GanbenchError):
     """A game could not be played to measure it; the message says why."""
 
 
@@ -66,7 +66,7 @@ def made_up(spec: DataSpec) -> Split:
 def rate(play: Play, processes: int, threads: int, *, seconds: float = 3.0, patience: float = 120.0) -> Rate:
     """Play in so many processes at once, all of which are warm and at work while each is measured for `seconds`.
 
-    Raises `ProbeError` when one of them fails, dies, or takes longer than `patience` seconds.
+    Raises `RateError` when one of them fails, dies, or takes longer than `patience` seconds.
     """
     forking = context()
     ours: list[Connection] = []
@@ -77,9 +77,9 @@ def rate(play: Play, processes: int, threads: int, *, seconds: float = 3.0, pati
         found = []
         for connection in ours:
             if not connection.poll(max(0.0, deadline - time.monotonic())):
-                raise ProbeError(f"it took longer than {patience:g} s")
+                raise RateError(f"it took longer than {patience:g} s")
             answer = connection.recv()
-            if isinstance(answer, ProbeError):
+            if isinstance(answer, RateError):
                 raise answer
             found.append(answer)
         return found
@@ -101,7 +101,7 @@ def rate(play: Play, processes: int, threads: int, *, seconds: float = 3.0, pati
         for process in started:
             process.join(1.0)
     except (EOFError, OSError) as error:
-        raise ProbeError("a process died of it") from error
+        raise RateError("a process died of it") from error
     finally:
         for connection in ours:
             connection.close()
@@ -125,7 +125,7 @@ def _play(connection: Connection, play: Play, threads: int, seconds: float, plug
     except Exception as error:
         with suppress(OSError):
             first = str(error).strip().partition("\n")[0]
-            connection.send(ProbeError(f"{type(error).__name__}: {first}"))
+            connection.send(RateError(f"{type(error).__name__}: {first}"))
 
 
 def _measured(connection: Connection, play: Play, threads: int, seconds: float) -> None:

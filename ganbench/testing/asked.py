@@ -1,6 +1,6 @@
 """What can only be seen in a process of its own: what a component's modules import, and what is there without torch.
 
-``python -m ganbench.testing.probe`` reads a question (JSON) from its standard input and prints the answers.
+``python -m ganbench.testing.asked`` reads a question (JSON) from its standard input and prints the answers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_MARK = "ganbench-probe:"
+_MARK = "ganbench-asked:"
 _PATIENCE = 300.0  # seconds: a dataset is loaded there
 
 
@@ -27,7 +27,7 @@ def ask(cls: type[Any], plugin: str, **question: Any) -> dict[str, Any]:
     """
     question |= {"path": sys.path, "plugin": _place(plugin), "module": _place(cls.__module__), "cls": cls.__qualname__}
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
-    command = [sys.executable, "-m", "ganbench.testing.probe"]
+    command = [sys.executable, "-m", "ganbench.testing.asked"]
     try:
         done = subprocess.run(
             command, input=json.dumps(question), capture_output=True, text=True, timeout=_PATIENCE, env=environment
@@ -56,7 +56,7 @@ def _import(place: Mapping[str, str]) -> Any:
     except ModuleNotFoundError as error:
         if error.name != name or not file:
             raise
-    name = "_probed_main" if name == "__main__" else name
+    name = "_asked_main" if name == "__main__" else name
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
