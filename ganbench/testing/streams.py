@@ -62,7 +62,7 @@ def points(samples: int, device: str) -> dict[str, Features]:
     centres = 4.0 * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
 
     def drawn(n: int) -> tuple[np.ndarray, np.ndarray]:
-        labels = rng.choice(4, size=n, p=[0.4, 0.3, 0.2, 0.1])
+        labels = rng.choice(4, size=n, p=[0.45, 0.3, 0.2, 0.05])
         return centres[labels] + 0.5 * rng.standard_normal((n, 2)), labels
 
     real, labels = drawn(samples)
