@@ -130,7 +130,7 @@ def real_images_score_better_than_noise(case: MetricCase) -> None:
 
 @CHECKS.substantive
 def real_images_score_better_than_blurred_ones(case: MetricCase) -> None:
-    """Test images score better than the same images blurred (twice the mean over 3×3 pixels; points: of two each).
+    """Test images score better than the same images blurred (twice the mean over 3×3 pixels; points: of three each).
 
     A metric that is not about sharpness says so in `expected_failures`.
     """

@@ -55,7 +55,7 @@ def _seen(images: Tensor, labels: Tensor, device: str, extracted: bool) -> Featu
 def points(samples: int, device: str) -> dict[str, Features]:
     """The same for metrics of points: four labelled Gaussians in the plane, of unequal weights.
 
-    ``noise`` is uniform on a square around them. ``blurred`` is the mean of each point and the next one, which fills
+    ``noise`` is uniform on a square around them. ``blurred`` is the mean of each point and the next two, which fills
     the gaps between modes, as it fills those between strokes.
     """
     rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ def points(samples: int, device: str) -> dict[str, Features]:
         "train": drawn(max(samples, 2000)),
         "real": (real, labels),
         "noise": (rng.uniform(-8, 8, (samples, 2)), labels),
-        "blurred": ((real + np.roll(real, -1, axis=0)) / 2, labels),
+        "blurred": (sum(np.roll(real, -i, axis=0) for i in range(3)) / 3, labels),
     }
     return {
         name: Features(torch.tensor(cloud, dtype=torch.float32, device=device), torch.tensor(of, device=device))

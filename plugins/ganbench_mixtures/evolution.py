@@ -99,12 +99,13 @@ def _draw(rows: list[tuple[str, list[tuple[str, np.ndarray]]]], path: Path) -> N
     from matplotlib.figure import Figure
 
     columns = max(len(tiles) for _, tiles in rows)
-    figure = Figure(figsize=(1.9 * columns, 2.5 * len(rows)), dpi=110, layout="constrained")
-    for axes, (title, tiles) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        for position, axis in enumerate(axes):
+    figure = Figure(figsize=(1.9 * columns, 2.6 * len(rows)), dpi=110, layout="constrained")
+    for part, (title, tiles) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+        part.suptitle(title, fontsize=9, x=0.01, ha="left", parse_math=False)
+        for position, axis in enumerate(part.subplots(1, columns, squeeze=False)[0]):
             axis.set_axis_off()
             if position < len(tiles):
                 above, tile = tiles[position]
                 axis.imshow(tile, interpolation="nearest")
-                axis.set_title(f"{title if not position else ''}\n{above}", fontsize=7, loc="left", parse_math=False)
+                axis.set_title(above, fontsize=7, loc="left", parse_math=False)
     figure.savefig(path, metadata={"Software": None})
