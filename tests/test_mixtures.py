@@ -1,4 +1,4 @@
-"""Gaussian mixtures: the data has the moments it should, metrics agree with closed forms and with SciPy, recipes plan."""
+"""Gaussian mixtures: data has its moments, metrics agree with closed forms and with SciPy, recipes plan, runs report."""
 
 from __future__ import annotations
 
