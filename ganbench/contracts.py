@@ -228,6 +228,9 @@ class Metric(_Checked, ABC):
     #: the originals as ``targets``. ``latents``: samples with the ``latents`` that they were made from and as they are
     #: ``encoded``. Unavailable where the game cannot give it.
     stream: ClassVar[Literal["samples", "reconstructions", "latents"]] = "samples"
+    #: Whether it needs the labels that samples were asked for by: unavailable where data has none, and where a game is
+    #: not conditional.
+    needs_labels: ClassVar[bool] = False
     #: The protocol version: numbers of different versions are never compared.
     version: ClassVar[str] = "1"
 

@@ -71,6 +71,9 @@ class Evaluator:
                 what = f"it scores {' or '.join(metric.takes)} data, and {data.name} is {data.spec.kind}"
                 self._not_here(name, metric, what)
                 continue
+            if metric.needs_labels and not data.spec.classes:
+                self._not_here(name, metric, f"it needs labels, and {data.name} has none")
+                continue
             needed = metric.extractor
             if needed and needed not in self.extractors and needed not in refused:
                 try:
@@ -178,6 +181,9 @@ class Evaluator:
         A metric whose stream the game does not give is unavailable. `watch` is that of `score`.
         """
         values: dict[str, float] = {}
+        for name, metric in list(self.metrics.items()):
+            if metric.needs_labels and not game.conditional:
+                self._not_here(name, metric, "it needs the labels that samples are asked for by, of a conditional game")
         for stream in sorted({metric.stream for metric in self.metrics.values()}, reverse=True):
             asked = {name: metric for name, metric in self.metrics.items() if metric.stream == stream}
             try:

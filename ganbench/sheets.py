@@ -15,6 +15,9 @@ _GAP = 2  # pixels between tiles
 _INK = (8, 48, 107)  # where density is highest: the dark end of ColorBrewer's Blues
 _CELLS, _PIXELS = 96, 2  # squares along each axis of a density, and pixels along each of them
 _MARGIN = 0.2  # of the real points' extent, around them
+_LINE = (217, 95, 2)  # of contours: an orange that stands out from Blues and is told apart without red and green
+_INSIDE = (0.5, 0.9)  # shares of the points that contours enclose
+_SMOOTH = 2  # squares, of the density that they are of
 
 
 def sheet(images: np.ndarray, columns: int = COLUMNS) -> bytes:
@@ -71,12 +74,14 @@ def density_sheet(*clouds: np.ndarray) -> bytes:
     """A PNG of where points (float N×d) are, side by side: of their first two coordinates, the darker the more.
 
     All have the axes of the first, and a margin; what is beyond is not on it. Darkness goes with the square root of the
-    density, so that a mode with a few points is seen.
+    density, so that a mode with a few points is seen. On all but the first are contours of the first one's density,
+    around the densest half and nine tenths of its points.
     """
     low, high = clouds[0].min(0)[:2].astype(float), clouds[0].max(0)[:2].astype(float)
     span = np.maximum(high - low, 1e-6)
     edges = [np.linspace(a, b, _CELLS + 1) for a, b in zip(low - _MARGIN * span, high + _MARGIN * span, strict=True)]
-    tiles = []
+    tiles: list[np.ndarray] = []
+    lines = np.zeros(0, bool)
     for cloud in clouds:
         if cloud.shape[1] == 1:  # a band across the middle
             counts = np.repeat(np.histogram(cloud[:, 0], edges[0])[0][:, None], _CELLS, axis=1).astype(float)
@@ -84,5 +89,24 @@ def density_sheet(*clouds: np.ndarray) -> bytes:
             counts, _, _ = np.histogram2d(cloud[:, 0], cloud[:, 1], edges)
         share = np.sqrt(counts / max(counts.max(), 1)).T[::-1]  # the second coordinate goes up
         shade = np.stack([255 - share * (255 - end) for end in _INK]).round().astype(np.uint8)
-        tiles.append(shade.repeat(_PIXELS, axis=1).repeat(_PIXELS, axis=2))
+        tile = shade.repeat(_PIXELS, axis=1).repeat(_PIXELS, axis=2)
+        if not tiles:
+            lines = _contours(counts.T[::-1])
+        else:
+            tile[:, lines] = np.array(_LINE, np.uint8)[:, None]
+        tiles.append(tile)
     return sheet(np.stack(tiles), len(tiles))
+
+
+def _contours(counts: np.ndarray) -> np.ndarray:
+    """Where the pixels of a density have lines around the densest `_INSIDE` of what `counts` counts, bool."""
+    from scipy.ndimage import binary_erosion, gaussian_filter, zoom
+
+    density = zoom(gaussian_filter(counts.astype(float), _SMOOTH), _PIXELS, order=1)
+    highest = np.sort(density, axis=None)[::-1]
+    lines = np.zeros(density.shape, bool)
+    for share in _INSIDE:
+        least = highest[np.searchsorted(highest.cumsum(), share * highest.sum())]
+        inside = density >= least
+        lines |= inside & ~binary_erosion(inside, border_value=1)
+    return lines

@@ -20,18 +20,27 @@ SEARCHES = {"inpaint": {"images": 2, "starts": 4, "steps": 5}, "latent-map": {"s
 GRAPH = ["graph-baseline", "graph-attention", "graph-edgeconv", "graph-ecc", "graph-ecc-light"]
 #: What makes these quick to check.
 NARROW = {"width": 6, "critic_width": 8, "latent_dim": 16, "batch_size": 16, "n_critic": 2, "lr": 2e-3}
+POINT_GANS = ["point-gan", "point-cgan"]
 METRICS = ["cs", "fcd", "is", "fid"]
+POINT_METRICS = [
+    "histogram",
+    "class-histogram",
+    *(f"class-histogram-{number}" for number in (1, 2, 3, 4)),
+    *("modes", "high-quality", "mode-spread", "mode-kl", "mode-js", "sliced-w2"),
+]
+MIXTURES = ["four-gaussians", "ring8", "grid25"]
 PUBLISHED = ["mnist", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
 
 
 def test_every_shipped_component_is_checked_here() -> None:
     ours = {plugin.name for plugin in installed().plugins if plugin.distribution == "ganbench"}
     shipped = {(c.kind, c.name) for c in installed().components if c.plugin in ours}
-    checked = {("variants", name) for name in OURS + THESIS + GRAPH} | {("metrics", name) for name in METRICS}
-    checked |= {("datasets", name) for name in ["digits", "npz", "folder", *PUBLISHED]}
+    checked = {("variants", name) for name in OURS + THESIS + GRAPH + POINT_GANS}
+    checked |= {("metrics", name) for name in METRICS + POINT_METRICS}
+    checked |= {("datasets", name) for name in ["digits", "npz", "folder", "mixture", *MIXTURES, *PUBLISHED]}
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
     checked |= {("probes", name) for name in [*PROBES, *SEARCHES]}
-    checked |= {("executors", "process"), ("executors", "inline")}
+    checked |= {("executors", "process"), ("executors", "inline"), ("reporters", "density-evolution")}
     assert shipped == checked
 
 
@@ -40,6 +49,22 @@ EXTRACTORS = ["hoeckler-mnist", "hoeckler-fashion", "hoeckler-cifar10"]
 
 @parametrize_with_checks("variants/mlp-gan", "datasets/digits", *[f"metrics/{name}" for name in METRICS])
 def test_the_small_ones(check) -> None:
+    check()
+
+
+@parametrize_with_checks("metrics/histogram", "metrics/mode-spread", "metrics/sliced-w2")
+def test_the_metrics_of_points(check) -> None:
+    check()
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    *[f"variants/{name}" for name in POINT_GANS],
+    *[f"datasets/{name}" for name in MIXTURES],
+    *[f"metrics/{name}" for name in POINT_METRICS],
+    "reporters/density-evolution",
+)
+def test_mixtures(check) -> None:
     check()
 
 
@@ -105,6 +130,14 @@ def pictures(tmp_path: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{index}.png")
     return tmp_path
+
+
+def test_a_file_with_a_mixture(tmp_path: Path) -> None:
+    component = "[[component]]\nweight = 1\nmean = [{}, 0]\ncovariance = [[1, 0], [0, 1]]\n"
+    (tmp_path / "two.toml").write_text(component.format(0) + component.format(9))
+    report = check_dataset(f"mixture:{tmp_path / 'two.toml'}", params={"points": 400, "test": 40})
+    report.raise_for_failures()
+    assert report.substantive >= 7
 
 
 def test_a_file_and_a_folder_of_ones_own_images(pictures: Path) -> None:

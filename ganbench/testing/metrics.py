@@ -1,4 +1,4 @@
-"""The checks of metrics: scores of real digits, of noise and of blurred digits, streamed in several ways."""
+"""The checks of metrics: scores of real digits (or points), of noise and of blurred ones, streamed in several ways."""
 
 from __future__ import annotations
 
@@ -31,9 +31,14 @@ class MetricCase(Case):
 
     @cached_property
     def streams(self) -> dict[str, Features]:
-        """``train``, and as many as `samples` of ``real`` (test images), ``noise`` and ``blurred`` (test images)."""
-        from ganbench.testing.streams import streams
+        """``train``, and as many as `samples` of ``real`` (test images), ``noise`` and ``blurred`` (test images).
 
+        Of a metric of points alone these are labelled Gaussians in the plane.
+        """
+        from ganbench.testing.streams import points, streams
+
+        if set(self.cls.takes) == {"points"}:
+            return points(self.samples, self.device)
         return streams(self.samples, self.device, extracted=bool(self.cls.extractor))
 
     @cached_property
@@ -125,7 +130,7 @@ def real_images_score_better_than_noise(case: MetricCase) -> None:
 
 @CHECKS.substantive
 def real_images_score_better_than_blurred_ones(case: MetricCase) -> None:
-    """Test images score better than the same images blurred (twice the mean over 3×3 pixels).
+    """Test images score better than the same images blurred (twice the mean over 3×3 pixels; points: of three each).
 
     A metric that is not about sharpness says so in `expected_failures`.
     """

@@ -1,4 +1,4 @@
-"""What metrics are shown: digits as their classifier sees them, noise, and blurred digits. Needs torch."""
+"""What metrics are shown: digits as their classifier sees them, or points; noise, and blurred ones. Needs torch."""
 
 from __future__ import annotations
 
@@ -49,6 +49,33 @@ def _seen(images: Tensor, labels: Tensor, device: str, extracted: bool) -> Featu
 
     features, logits = digits_evaluator(device).extractors["classifier"](images)
     return Features(images, labels, features, logits)
+
+
+@cache
+def points(samples: int, device: str) -> dict[str, Features]:
+    """The same for metrics of points: four labelled Gaussians in the plane, of unequal weights.
+
+    ``noise`` is uniform on a square around them. ``blurred`` is the mean of each point and the next two, which fills
+    the gaps between modes, as it fills those between strokes.
+    """
+    rng = np.random.default_rng(0)
+    centres = 4.0 * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
+
+    def drawn(n: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = rng.choice(4, size=n, p=[0.45, 0.3, 0.2, 0.05])
+        return centres[labels] + 0.5 * rng.standard_normal((n, 2)), labels
+
+    real, labels = drawn(samples)
+    shown = {
+        "train": drawn(max(samples, 2000)),
+        "real": (real, labels),
+        "noise": (rng.uniform(-8, 8, (samples, 2)), labels),
+        "blurred": (sum(np.roll(real, -i, axis=0) for i in range(3)) / 3, labels),
+    }
+    return {
+        name: Features(torch.tensor(cloud, dtype=torch.float32, device=device), torch.tensor(of, device=device))
+        for name, (cloud, of) in shown.items()
+    }
 
 
 def held(thing: Any) -> int:
