@@ -15,14 +15,17 @@ from ganbench.testing.images import digits
 
 OURS = ["mlp-gan", "dcgan", "cgan", "wgan", "wgan-gp"]
 THESIS = ["hoeckler-gan", "hoeckler-dcgan", "hoeckler-cgan", "hoeckler-wgan", "hoeckler-wgan-gp"]
+ENCODING = ["selfex-gan", "bigan", "infogan"]
 METRICS = ["cs", "fcd", "is", "fid"]
-PUBLISHED = ["mnist", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
+THERE_AND_BACK = ["reconstruction-error", "reconstruction-agreement", "latent-agreement"]
+PUBLISHED = ["mnist", "mnist32", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
 
 
 def test_every_shipped_component_is_checked_here() -> None:
     ours = {plugin.name for plugin in installed().plugins if plugin.distribution == "ganbench"}
     shipped = {(c.kind, c.name) for c in installed().components if c.plugin in ours}
-    checked = {("variants", name) for name in OURS + THESIS} | {("metrics", name) for name in METRICS}
+    checked = {("variants", name) for name in OURS + THESIS + ENCODING}
+    checked |= {("metrics", name) for name in METRICS + THERE_AND_BACK}
     checked |= {("datasets", name) for name in ["digits", "npz", "folder", *PUBLISHED]}
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
     checked |= {("executors", "process"), ("executors", "inline")}
@@ -32,7 +35,9 @@ def test_every_shipped_component_is_checked_here() -> None:
 EXTRACTORS = ["hoeckler-mnist", "hoeckler-fashion", "hoeckler-cifar10"]
 
 
-@parametrize_with_checks("variants/mlp-gan", "datasets/digits", *[f"metrics/{name}" for name in METRICS])
+@parametrize_with_checks(
+    "variants/mlp-gan", "datasets/digits", *[f"metrics/{name}" for name in METRICS + THERE_AND_BACK]
+)
 def test_the_small_ones(check) -> None:
     check()
 
@@ -52,6 +57,12 @@ def test_the_extractors(check) -> None:
 @pytest.mark.slow
 @parametrize_with_checks(*[f"variants/{name}" for name in THESIS], params={"width": 0.3})
 def test_the_networks_of_the_thesis_made_narrow(check) -> None:
+    check()
+
+
+@pytest.mark.slow
+@parametrize_with_checks(*[f"variants/{name}" for name in ENCODING], params={"width": 8, "batch_size": 32, "lr": 1e-3})
+def test_the_ones_that_encode(check) -> None:
     check()
 
 

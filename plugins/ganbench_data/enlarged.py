@@ -1,15 +1,22 @@
-"""MNIST at the 32×32 pixels that many networks are made for."""
+"""MNIST at the 32×32 pixels that many networks are made for, all of it or some."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from ganbench.api import DataSpec, Split
+from ganbench.api import DataSpec, Params, Split, param
 from ganbench_data.published import MNIST
+
+
+@dataclass(frozen=True)
+class MNIST32Params(Params):
+    train: int = param(60_000, "how many train images to take, the first of them", min=100, max=60_000)
+    test: int = param(10_000, "how many test images to take, the first of them", min=100, max=10_000)
 
 
 class MNIST32(MNIST):
@@ -19,6 +26,8 @@ class MNIST32(MNIST):
     is read, downloaded and checked is what ``mnist`` is made of.
     """
 
+    Params = MNIST32Params
+    params: MNIST32Params
     border: ClassVar[int] = 2
 
     def spec(self) -> DataSpec:
@@ -26,4 +35,6 @@ class MNIST32(MNIST):
 
     def load(self, root: Path) -> Mapping[str, Split]:
         edges = ((0, 0), (0, 0), (self.border, self.border), (self.border, self.border))
-        return {name: split._replace(images=np.pad(split.images, edges)) for name, split in super().load(root).items()}
+        taken = {"train": slice(self.params.train), "test": slice(self.params.test)}
+        parts = {name: split.at(taken[name], None) for name, split in super().load(root).items()}
+        return {name: part._replace(images=np.pad(part.images, edges)) for name, part in parts.items()}

@@ -45,8 +45,9 @@ class BiGAN(Variant):
 
     The discriminator tells pairs (x, E(x)) of real images from pairs (G(z), z) of latents. Encoder and generator move
     at once: they are one player, whose cost is the discriminator's with exchanged labels (the paper's section 3.4). The
-    paper's networks for MNIST are dense; here the networks are those of the variant that it is the baseline of (E, G
-    and D2), so that it is the games that differ.
+    paper's networks for MNIST are dense, those for photographs convolutional; here E and G are those of SelfExGAN and
+    the discriminator is D1's convolutions with D2's layers of pairs, so that it is the games that differ. E ends in
+    no sigmoid: its outputs have to reach wherever latents are.
     """
 
     Params = BiGANParams
@@ -56,12 +57,12 @@ class BiGAN(Variant):
         return wrong_size(data)
 
     def game(self, data: DataSpec, params: BiGANParams) -> Game:
-        from ganbench_selfex.networks import Encoder, Generator, PairDiscriminator, fake_cost, real_cost
+        from ganbench_selfex.networks import Encoder, Generator, JointDiscriminator, fake_cost, real_cost
 
         size = (params.width, params.table)
         encoder = Encoder(data.shape, params.latent_dim, *size)
         generator = Generator(data.shape, params.latent_dim, *size)
-        discriminator = PairDiscriminator(data.shape, params.latent_dim, *size)
+        discriminator = JointDiscriminator(data.shape, params.latent_dim, *size)
         latent = Latent(params.latent_dim, params.latent)
 
         def discriminator_cost(batch: Batch) -> Tensor:

@@ -109,15 +109,19 @@ class PairDiscriminator(nn.Module):
             image = [*_halvings(widths, kind), nn.Flatten()]
             image += [nn.Linear(widths[-1] * sizes[1] ** 2, latent_dim), _activation(leaky)]
         self.image = nn.Sequential(*image)
-        widths = [2 * latent_dim, *(_scaled(wide, width) for wide in kind.pairs)]
-        layers: list[nn.Module] = []
-        for place, (inputs, outputs) in enumerate(pairwise(widths)):
-            if place == 0:
-                layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-            else:
-                layers += [nn.Linear(inputs, outputs, bias=False), *_active_flat(outputs, False)]
-            layers += [nn.Dropout(0.1)] * (place in kind.dropout)
-        self.pair = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
+        self.pair = _of_pairs(2 * latent_dim, width, kind)
+
+    def forward(self, images: Tensor, latents: Tensor) -> Tensor:
+        return self.pair(torch.cat([self.image(images), latents], dim=1)).squeeze(1)
+
+
+class JointDiscriminator(nn.Module):
+    """D1's convolutions before D2's dense layers of pairs: images N×C×H×W and N×latent_dim to logits N."""
+
+    def __init__(self, shape: tuple[int, ...], latent_dim: int, width: int, table: str) -> None:
+        super().__init__()
+        self.image = ImageTrunk(shape, width, table)
+        self.pair = _of_pairs(self.image.features + latent_dim, width, TABLES[table])
 
     def forward(self, images: Tensor, latents: Tensor) -> Tensor:
         return self.pair(torch.cat([self.image(images), latents], dim=1)).squeeze(1)
@@ -131,6 +135,18 @@ def real_cost(logits: Tensor) -> Tensor:
 def fake_cost(logits: Tensor) -> Tensor:
     """Cross-entropy of calling these generated."""
     return F.softplus(logits).mean()
+
+
+def _of_pairs(inputs: int, width: int, kind: Table) -> nn.Sequential:
+    """D2's dense layers: N×inputs to logits N×1. The first has no batch normalisation."""
+    layers: list[nn.Module] = []
+    for place, (before, after) in enumerate(pairwise([inputs, *(_scaled(wide, width) for wide in kind.pairs)])):
+        if place == 0:
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        else:
+            layers += [nn.Linear(before, after, bias=False), *_active_flat(after, False)]
+        layers += [nn.Dropout(0.1)] * (place in kind.dropout)
+    return nn.Sequential(*layers, nn.Linear(_scaled(kind.pairs[-1], width), 1))
 
 
 def _scaled(wide: int, width: int) -> int:

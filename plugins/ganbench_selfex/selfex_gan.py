@@ -43,7 +43,7 @@ class SelfExGAN(Variant):
 
     For real images x: z = E(x), x̂ = G(z), ẑ = E(x̂). D1 tells x from x̂ and from G(g), where g is Gaussian; D2 tells the
     real pair (x, z) from the fake pairs (x̂, z) and (x, ẑ). No reconstruction is ever measured in pixels. Players are
-    D1, D2, E and G, with one turn each.
+    D1, D2, E and G with one turn each; the text gives no order.
 
     Where the text is at odds with itself or with usage:
 
@@ -53,6 +53,7 @@ class SelfExGAN(Variant):
     - Costs. Equation 3.4 is a sum of logarithms that D maximises and E and G minimise, with gradients that vanish where
       training begins. As usual since Goodfellow et al. (2014, section 3), E and G have the same cross-entropies with
       exchanged labels: the same fixed points. Costs of two fakes are averaged, so that real and fake weigh the same.
+      E is paid by D2 and the KL term: D1 sees no latents, and how real G(E(x)) looks is G's affair.
     - In turn. The text takes latents from E and from a Gaussian by turns and does not say how often. Here every turn
       takes a minibatch of each and the mean of their costs: the same in expectation, and nothing to be remembered.
     - The sphere. Its centre is unsaid in equations 4.1 to 4.4. E ends in a sigmoid (all tables), whose values lie about
