@@ -57,7 +57,7 @@ class BiGAN(Variant):
         return wrong_size(data)
 
     def game(self, data: DataSpec, params: BiGANParams) -> Game:
-        from ganbench_selfex.networks import Encoder, Generator, JointDiscriminator, fake_cost, real_cost
+        from ganbench_selfex.networks import Encoder, Generator, JointDiscriminator, fake_cost, judged, real_cost
 
         size = (params.width, params.table)
         encoder = Encoder(data.shape, params.latent_dim, *size)
@@ -67,12 +67,12 @@ class BiGAN(Variant):
 
         def discriminator_cost(batch: Batch) -> Tensor:
             z = latent(len(batch))
-            encoded, generated = discriminator(batch.images, encoder(batch.images)), discriminator(generator(z), z)
+            encoded, generated = judged(discriminator, (batch.images, encoder(batch.images)), (generator(z), z))
             return real_cost(encoded) + fake_cost(generated)
 
         def both_cost(batch: Batch) -> Tensor:
             z = latent(len(batch))
-            encoded, generated = discriminator(batch.images, encoder(batch.images)), discriminator(generator(z), z)
+            encoded, generated = judged(discriminator, (batch.images, encoder(batch.images)), (generator(z), z))
             return fake_cost(encoded) + real_cost(generated)
 
         return Game(

@@ -127,6 +127,16 @@ class JointDiscriminator(nn.Module):
         return self.pair(torch.cat([self.image(images), latents], dim=1)).squeeze(1)
 
 
+def judged(discriminator: nn.Module, *pairs: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+    """Logits of several minibatches of pairs (N×C×H×W, N×latent_dim), which go through the discriminator as one.
+
+    Batch normalisation after dense layers would take from each minibatch alone its mean, and with it what tells real
+    pairs from fake ones as a whole.
+    """
+    images, latents = zip(*pairs, strict=True)
+    return discriminator(torch.cat(images), torch.cat(latents)).chunk(len(pairs))
+
+
 def real_cost(logits: Tensor) -> Tensor:
     """Cross-entropy of calling these real."""
     return F.softplus(-logits).mean()

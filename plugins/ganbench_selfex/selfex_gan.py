@@ -50,6 +50,8 @@ class SelfExGAN(Variant):
     - Pairs. Equation 3.4 sets (E(x), x) against (G(z), z) of a prior z, which is BiGAN's game, and the proofs are about
       that; section 3.3.1 and figure 3.9 name the pairs above, with z from E, and section 4.1.1 says that a Gaussian z
       has no pair. The pairs of 3.3.1 are played. (The thesis's chapter 5 says that its proof is not strict here.)
+      The text does not say how minibatches go through D2's batch normalisation; apart, real and fake pairs would each
+      lose their mean, and D2 is all but blind. They go through as one.
     - Costs. Equation 3.4 is a sum of logarithms that D maximises and E and G minimise, with gradients that vanish where
       training begins. As usual since Goodfellow et al. (2014, section 3), E and G have the same cross-entropies with
       exchanged labels: the same fixed points. Costs of two fakes are averaged, so that real and fake weigh the same.
@@ -81,6 +83,7 @@ class SelfExGAN(Variant):
             ImageDiscriminator,
             PairDiscriminator,
             fake_cost,
+            judged,
             real_cost,
         )
         from ganbench_selfex.sphere import OnSphere, kl_to_standard_normal
@@ -99,21 +102,22 @@ class SelfExGAN(Variant):
         def d2_cost(batch: Batch) -> Tensor:
             z = encoder(batch.images)
             image = generator(z)
-            fakes = fake_cost(d2(image, z)) + fake_cost(d2(batch.images, encoder(image)))
-            return real_cost(d2(batch.images, z)) + fakes / 2
+            real, *fakes = judged(d2, (batch.images, z), (image, z), (batch.images, encoder(image)))
+            return real_cost(real) + sum(fake_cost(fake) for fake in fakes) / 2
 
         def encoder_cost(batch: Batch) -> Tensor:
             z = encoder(batch.images)
             image = generator(z)
-            fakes = real_cost(d2(image, z)) + real_cost(d2(batch.images, encoder(image)))
-            return fake_cost(d2(batch.images, z)) + fakes / 2 + params.kl_weight * kl_to_standard_normal(z)
+            real, *fakes = judged(d2, (batch.images, z), (image, z), (batch.images, encoder(image)))
+            pairs = fake_cost(real) + sum(real_cost(fake) for fake in fakes) / 2
+            return pairs + params.kl_weight * kl_to_standard_normal(z)
 
         def generator_cost(batch: Batch) -> Tensor:
             z = encoder(batch.images)
             image = generator(z)
             images = real_cost(d1(image)) + real_cost(d1(generator(latent(len(batch)))))
-            pairs = real_cost(d2(image, z)) + real_cost(d2(batch.images, encoder(image)))
-            return images / 2 + pairs / 2
+            _, *fakes = judged(d2, (batch.images, z), (image, z), (batch.images, encoder(image)))
+            return (images + sum(real_cost(fake) for fake in fakes)) / 2
 
         return Game(
             players=[
