@@ -98,6 +98,13 @@ def test_other_sizes_follow_the_same_rule_and_a_width_makes_all_of_it_narrow() -
     assert [width for (width,) in found] == [128, 32, 6, 32, 16, 8, 1]
 
 
+def test_sizes_that_cannot_be_halved_far_enough_are_refused() -> None:
+    variant = installed().find("variants", "selfex-gan").load()()
+    refused = [size for size in range(4, 140, 2) if variant.refusal(DataSpec((1, size, size)), variant.Params())]
+    suited = [8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128]
+    assert sorted({*range(4, 140, 2)} - {*refused}) == suited
+
+
 # --- SelfExGAN
 
 

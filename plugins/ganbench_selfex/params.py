@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ganbench.api import DataSpec, Optimizer, Params, param
-from ganbench_selfex.tables import TABLES
+from ganbench_selfex.tables import TABLES, resolutions
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,6 @@ class EncodingParams(Params):
 
 def wrong_size(data: DataSpec) -> str | None:
     """Why the networks cannot be built for images of this shape, or None."""
-    if data.size % 4 or not 8 <= data.size <= 128:
-        return f"the networks are made for 8 to 128 pixels in steps of 4, not {data.size}"
+    if not 8 <= data.size <= 128 or resolutions(data.size)[0] > 7:
+        return f"the networks are made for 8 to 128 pixels that can be halved down to 4 to 7, not {data.size}"
     return None
