@@ -29,14 +29,16 @@ POINT_METRICS = [
     *("modes", "high-quality", "mode-spread", "mode-kl", "mode-js", "sliced-w2"),
 ]
 MIXTURES = ["four-gaussians", "ring8", "grid25"]
-PUBLISHED = ["mnist", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
+PUBLISHED = ["mnist", "mnist32", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
+ENCODING = ["selfex-gan", "bigan", "infogan"]
+THERE_AND_BACK = ["reconstruction-error", "reconstruction-agreement", "latent-agreement"]
 
 
 def test_every_shipped_component_is_checked_here() -> None:
     ours = {plugin.name for plugin in installed().plugins if plugin.distribution == "ganbench"}
     shipped = {(c.kind, c.name) for c in installed().components if c.plugin in ours}
-    checked = {("variants", name) for name in OURS + THESIS + GRAPH + POINT_GANS}
-    checked |= {("metrics", name) for name in METRICS + POINT_METRICS}
+    checked = {("variants", name) for name in OURS + THESIS + GRAPH + POINT_GANS + ENCODING}
+    checked |= {("metrics", name) for name in METRICS + POINT_METRICS + THERE_AND_BACK}
     checked |= {("datasets", name) for name in ["digits", "npz", "folder", "mixture", *MIXTURES, *PUBLISHED]}
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
     checked |= {("probes", name) for name in [*PROBES, *SEARCHES]}
@@ -47,7 +49,9 @@ def test_every_shipped_component_is_checked_here() -> None:
 EXTRACTORS = ["hoeckler-mnist", "hoeckler-fashion", "hoeckler-cifar10"]
 
 
-@parametrize_with_checks("variants/mlp-gan", "datasets/digits", *[f"metrics/{name}" for name in METRICS])
+@parametrize_with_checks(
+    "variants/mlp-gan", "datasets/digits", *[f"metrics/{name}" for name in METRICS + THERE_AND_BACK]
+)
 def test_the_small_ones(check) -> None:
     check()
 
@@ -115,6 +119,12 @@ def test_the_graph_gans_without_a_graph_made_narrow(check) -> None:
 @pytest.mark.slow
 @parametrize_with_checks("variants/graph-edgeconv", "variants/graph-ecc", params={**NARROW, "k": 4})
 def test_the_graph_gans_with_one_made_narrow(check) -> None:
+    check()
+
+
+@pytest.mark.slow
+@parametrize_with_checks(*[f"variants/{name}" for name in ENCODING], params={"width": 8, "batch_size": 32, "lr": 1e-3})
+def test_the_ones_that_encode(check) -> None:
     check()
 
 

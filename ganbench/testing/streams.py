@@ -15,10 +15,16 @@ from ganbench.contracts import Features
 from ganbench.data import data_root, prepare
 from ganbench.plugins import installed
 
+_DIM = 16  # of latent vectors
+
 
 @cache
 def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features]:
-    """``train``, and of ``real`` (test images), ``noise`` and ``blurred`` as many as `samples`."""
+    """``train``, and of ``real`` (test images), ``noise`` and ``blurred`` as many as `samples`.
+
+    What these three ought to be (`targets`) are the test images. Their `latents` are the same, standard normal: in the
+    ``encoded`` of the real ones they are found again, of noise they are not, and of blurred ones by half.
+    """
     data = prepare("digits", installed().dataset("digits"), data_root())
     splits: dict[str, tuple[Tensor, Tensor]] = {}
     for name in ("train", "test"):
@@ -39,7 +45,12 @@ def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features
         "noise": (noise.to(device), labels_of_test),
         "blurred": (stages.round().to(torch.uint8), labels_of_test),
     }
-    return {name: _seen(pixels, labels, device, extracted) for name, (pixels, labels) in shown.items()}
+    features = {name: _seen(pixels, labels, device, extracted) for name, (pixels, labels) in shown.items()}
+    latents, others = torch.randn(2, samples, _DIM, generator=torch.Generator().manual_seed(0)).to(device)
+    found = {"real": latents, "noise": others, "blurred": (latents + others) / 2}
+    return features | {
+        name: features[name]._replace(targets=real, latents=latents, encoded=encoded) for name, encoded in found.items()
+    }
 
 
 def _seen(images: Tensor, labels: Tensor, device: str, extracted: bool) -> Features:

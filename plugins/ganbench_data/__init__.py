@@ -9,6 +9,7 @@ from ganbench.api import Register, hookimpl
 def register_datasets(register: Register) -> None:
     register("digits", "ganbench_data.digits:Digits")
     register("mnist", "ganbench_data.published:MNIST")
+    register("mnist32", "ganbench_data.enlarged:MNIST32")
     register("fashion-mnist", "ganbench_data.published:FashionMNIST")
     register("cifar10", "ganbench_data.published:CIFAR10")
     register("svhn", "ganbench_data.published:SVHN")
