@@ -1,4 +1,4 @@
-"""Image-to-image translation: pix2pix and CycleGAN, data in pairs and in two collections, and what they are scored by."""
+"""Image-to-image translation: pix2pix and CycleGAN, data in pairs and in two collections, metrics of translations."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class EdgesToDigits(Dataset):
 
 
 class ChalkToInk(Dataset):
-    """White chalk digits on a green board, and blue ink digits on paper, unpaired: 599 + 599 train, 299 + 300 test images.
+    """White chalk digits on a green board to blue ink on paper, unpaired: 599 + 599 train, 300 + 299 test images.
 
     scikit-learn's digits (see `digits`, whose splits they have), enlarged to `size` (bicubic), in colour, 10 classes.
     Every other digit of a split is in chalk, with grain (seed 0), and the others are in ink, with a thinner stroke: no

@@ -72,9 +72,10 @@ class _Folders(Dataset):
 class Paired(_Folders):
     """Your own pairs, paired:PATH, as pix2pix has them: pictures of A and B side by side in ``train`` and ``test``.
 
-    The left half of each picture is A, the right half B; `direction` says which is the source. Without ``test``, ``val``
-    is the test split; without both, every tenth pair is held out. Each half is brought to `size`×`size` as `folder`
-    does it: shorter side resized (Lanczos), centre kept. Broken and small pictures are an error that names them.
+    The left half of each picture is A, the right half B; `direction` says which is the source. Without ``test``,
+    ``val`` is the test split; without both, every tenth pair is held out. Each half is brought to `size`×`size` as
+    `folder` does it: shorter side resized (Lanczos), centre kept. Broken and small pictures are an error that names
+    them.
     """
 
     holds = "pictures of pairs side by side in train and test"
@@ -100,7 +101,7 @@ class Paired(_Folders):
 
 
 class Unpaired(_Folders):
-    """Two collections of your own images, unpaired:PATH, as CycleGAN has them: ``trainA``, ``trainB``, ``testA``, ``testB``.
+    """Two collections of your own images, unpaired:PATH, as CycleGAN has them: folders trainA, trainB, testA and testB.
 
     A is translated into B, or the other way round by `direction`. Without ``testA`` and ``testB`` every tenth image of
     each is held out. Images are brought to `size`×`size` as `folder` does it.

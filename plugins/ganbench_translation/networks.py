@@ -1,4 +1,4 @@
-"""The networks of Isola et al. (2017, arXiv:1611.07004, section 6.1) and Zhu et al. (2017, arXiv:1703.10593, section 7.2).
+"""The networks of Isola et al. (arXiv:1611.07004, section 6.1) and Zhu et al. (arXiv:1703.10593, section 7.2).
 
 Their depth goes with the size of the images; at 256 pixels it is the papers'. Weights are drawn from N(0, 0.02).
 """
