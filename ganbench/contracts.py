@@ -311,7 +311,8 @@ class Tables(NamedTuple):
 
     `datasets`: ``dataset, status, reason, shape, classes, train, test, fingerprint``, ``extractors`` (dict
     name -> info, like ``{"classifier": {"test_accuracy": 0.99, ...}}``), ``components`` (like the cells', without a
-    variant), ``directory`` (Path, holds ``real.png``).
+    variant), ``baselines`` (dict name -> metric -> ``{"value", "samples"}``: the scores of guesses that translations
+    have to better; empty for other data), ``directory`` (Path, holds ``real.png``).
     """
 
     run: Mapping[str, Any]

@@ -290,6 +290,7 @@ class ReferenceManifest(_Manifest):
     fingerprint: Text | None = None
     extractors: dict[Name, Extractor] | None = None
     real: dict[Metric, Real] = {}
+    baselines: dict[Name, dict[Metric, Real]] = {}
 
 
 def check_run(record: object) -> str:

@@ -36,8 +36,9 @@ class Board:
     caption: str
     header: list[str]
     rows: list[list[str]]
-    real: list[str] | None
     notes: list[str]
+    #: What was not trained, below a line: baselines, then the real test images.
+    bounds: list[list[str]] = field(default_factory=list)
     #: Which variant beats which, in one line each.
     verdicts: list[str] = field(default_factory=list)
 
@@ -73,7 +74,7 @@ def score(row: Row, metric: str, point: str) -> str:
 def coverage(row: Row, metric: str) -> str:
     """``3/3``, or ``1/3 seeds: 1 failed, 1 diverged``."""
     n, planned = int(row["n"]), int(row["planned"])
-    if row["row"] == "real":
+    if row["row"] != "configuration":
         return f"{n:,} images" if n else ""
     if n == planned:
         return f"{n}/{planned}"
@@ -86,7 +87,7 @@ def coverage(row: Row, metric: str) -> str:
 def _board(dataset: str, table: pd.DataFrame, tables: Tables, ranked_by: Ranking) -> Board:
     rows = table.to_dict("records")
     shown = [row for row in rows if row["row"] == "configuration" and row["planned"]]
-    real = [row for row in rows if row["row"] == "real"]
+    bounds = [row for row in rows if row["row"] != "configuration"]
     columns = [(ranked_by.metric, point) for point in POINTS]
     for metric in ranked_by.directions:
         if metric != ranked_by.metric and table[f"{metric}_{ranked_by.at}_n"].any():
@@ -98,20 +99,20 @@ def _board(dataset: str, table: pd.DataFrame, tables: Tables, ranked_by: Ranking
         caption=_caption(dataset, tables.datasets),
         header=["rank", "configuration", *heads, "n", "coverage", "s/cell"],
         rows=[_texts(row, columns, ranked_by) for row in shown],
-        real=_texts(real[0], columns, ranked_by) if real and any(real[0][f"{m}_best_n"] for m, _ in columns) else None,
+        bounds=[_texts(row, columns, ranked_by) for row in bounds if any(row[f"{m}_best_n"] for m, _ in columns)],
         notes=_notes(dataset, rows, columns, tables, ranked_by),
     )
 
 
 def _texts(row: Row, columns: list[tuple[str, str]], ranked_by: Ranking) -> list[str]:
-    is_real = row["row"] == "real"
+    trained = row["row"] == "configuration"
     return [
         MISSING if pd.isna(row["rank"]) else str(row["rank"]),
         row["configuration"],
         *[score(row, metric, point) for metric, point in columns],
-        "" if is_real else str(row["n"]),
+        str(row["n"]) if trained else "",
         coverage(row, ranked_by.metric),
-        "" if is_real else seconds(row["seconds"]),
+        seconds(row["seconds"]) if trained else "",
     ]
 
 

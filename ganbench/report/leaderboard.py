@@ -18,6 +18,7 @@ from ganbench.report.words import clean
 
 POINTS = ("best", "last")
 REAL = "real test images"
+_PLACES = {"configuration": 0, "baseline": 2, "real": 4}
 Found = TypeVar("Found")
 
 
@@ -81,14 +82,15 @@ def finished(tables: Tables) -> pd.DataFrame:
 
 
 def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
-    """One row per configuration and dataset, and one per dataset for the real test images.
+    """One row per configuration and dataset, and per dataset one for each baseline and one for the real test images.
 
-    Columns: ``dataset, row`` (``configuration`` or ``real``), ``rank`` (missing where nothing was scored, equal for
-    equal means), ``variant, configuration, params`` (JSON); for every metric and each of ``best`` and ``last``
+    Columns: ``dataset, row`` (``configuration``, ``baseline`` or ``real``), ``rank`` (missing where nothing was scored,
+    equal for equal means), ``variant, configuration, params`` (JSON); for every metric at ``best`` and at ``last``
     ``<metric>_<point>_mean``, ``_low`` and ``_high`` (95 % Student t interval over seeds, NaN for one seed) and ``_n``;
     ``n`` (seeds in the ranked mean), ``planned`` (seeds asked for, skipped ones left out), ``statuses``
     (``2 done, 1 diverged``), ``reason`` (why seeds are not done) and ``seconds`` (mean over done cells).
-    In a real row ``n`` counts images. Datasets by name; within one by rank, then unscored, then skipped, then real.
+    In baselines and real rows ``n`` counts images. Datasets by name; within one by rank, then unscored, skipped,
+    baselines, real.
     """
     cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
     ranked_by = ranking(tables)
@@ -109,11 +111,15 @@ def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     found = dict(zip(asked, zip(intervals(samples), map(len, samples), strict=True), strict=True))
     rows = [_row(seeds[where], found, ranked_by) for where in sorted(seeds)]
     rows += [_real(str(dataset), group, ranked_by) for dataset, group in tables.references.groupby("dataset")]
+    for dataset, baselines in zip(tables.datasets["dataset"], tables.datasets["baselines"], strict=True):
+        for name, scores in (baselines or {}).items():
+            known = {metric: (one["value"], one["samples"]) for metric, one in scores.items()}
+            rows.append(_bound(dataset, "baseline", clean(name), known, ranked_by))
     table = pd.DataFrame(rows, columns=_columns(ranked_by))
     value = table[f"{ranked_by.metric}_{ranked_by.at}_mean"].astype(float).where(table["row"] == "configuration")
     ranks = value.groupby(table["dataset"]).rank(method="min", ascending=ranked_by.lower)
     table["rank"] = ranks.astype("Int64")
-    place = (table["row"] == "real") * 2 + (table["planned"] == 0) * 1
+    place = table["row"].map(_PLACES) + (table["planned"] == 0) * 1
     order = table.assign(_place=place).sort_values(["dataset", "_place", "rank", "configuration"], na_position="last")
     return order.drop(columns="_place").reset_index(drop=True)
 
@@ -156,15 +162,22 @@ def _row(
 
 
 def _real(dataset: str, references: pd.DataFrame, ranked_by: Ranking) -> dict[str, Any]:
-    """The row of the real test images of one dataset: a bound, the same at best and at last."""
-    row: dict[str, Any] = {"dataset": dataset, "row": "real", "configuration": REAL, "variant": "", "params": ""}
-    row |= {"planned": 0, "statuses": "", "reason": "", "seconds": math.nan}
+    """The row of the real test images of one dataset."""
     known = references.dropna(subset="value").set_index("metric")
+    scores = dict(zip(known.index, zip(known["value"], known["samples"], strict=True), strict=True))
+    return _bound(dataset, "real", REAL, scores, ranked_by)
+
+
+def _bound(
+    dataset: str, kind: str, name: str, known: dict[str, tuple[float, int]], ranked_by: Ranking
+) -> dict[str, Any]:
+    """The row of what was not trained: a bound, the same at best and at last. `known`: metric -> value and images."""
+    row: dict[str, Any] = {"dataset": dataset, "row": kind, "configuration": name, "variant": "", "params": ""}
+    row |= {"planned": 0, "statuses": "", "reason": "", "seconds": math.nan}
     for metric in ranked_by.directions:
-        value, samples = (
-            (known.at[metric, "value"], known.at[metric, "samples"]) if metric in known.index else (math.nan, 0)
-        )
+        value, samples = known.get(metric, (math.nan, 0))
         for point in POINTS:
-            name = f"{metric}_{point}"
-            row |= {f"{name}_mean": value, f"{name}_low": math.nan, f"{name}_high": math.nan, f"{name}_n": samples}
+            column = f"{metric}_{point}"
+            row |= {f"{column}_mean": value, f"{column}_low": math.nan, f"{column}_high": math.nan}
+            row[f"{column}_n"] = samples
     return {**row, "n": row[f"{ranked_by.metric}_{ranked_by.at}_n"]}

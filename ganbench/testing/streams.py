@@ -17,8 +17,11 @@ from ganbench.plugins import installed
 
 
 @cache
-def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features]:
-    """``train``, and of ``real`` (test images), ``noise`` and ``blurred`` as many as `samples`."""
+def streams(samples: int, device: str, *, extracted: bool, enlarged: bool = False) -> dict[str, Features]:
+    """``train``, and of ``real`` (test images), ``noise`` and ``blurred`` as many as `samples`.
+
+    Their targets are the real images. With `enlarged` all are 16×16, and what the classifier sees in them is as before.
+    """
     data = prepare("digits", installed().dataset("digits"), data_root())
     splits: dict[str, tuple[Tensor, Tensor]] = {}
     for name in ("train", "test"):
@@ -39,7 +42,14 @@ def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features
         "noise": (noise.to(device), labels_of_test),
         "blurred": (stages.round().to(torch.uint8), labels_of_test),
     }
-    return {name: _seen(pixels, labels, device, extracted) for name, (pixels, labels) in shown.items()}
+    found = {}
+    for name, (pixels, classes) in shown.items():
+        seen = _seen(pixels, classes, device, extracted)
+        target = shown["train" if name == "train" else "real"][0]
+        size = 2 if enlarged else 1
+        larger, wanted = (one.repeat_interleave(size, 2).repeat_interleave(size, 3) for one in (pixels, target))
+        found[name] = seen._replace(images=larger, targets=wanted)
+    return found
 
 
 def _seen(images: Tensor, labels: Tensor, device: str, extracted: bool) -> Features:

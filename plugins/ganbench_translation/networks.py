@@ -50,8 +50,8 @@ class UNet(nn.Module):
                 continue
             outputs = widths[level - 1]
             dropped = [nn.Dropout(dropout)] if dropout and 4 <= level < levels - 1 else []
-            conv = ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-            up.append(nn.Sequential(nn.ReLU(), conv, normalised(norm, outputs), *dropped))
+            transposed = ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+            up.append(nn.Sequential(nn.ReLU(), transposed, normalised(norm, outputs), *dropped))
         self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
 
     def forward(self, sources: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class UNet(nn.Module):
         for layers in self.down:
             maps.append(layers(maps[-1]))
         found = maps.pop()
-        for layers in reversed(self.up[1:]):  # type: ignore[arg-type]
+        for layers in reversed(self.up[1:]):
             found = torch.cat([maps.pop(), layers(found)], dim=1)
         return self.up[0](found)
 

@@ -110,10 +110,8 @@ def _boards(ranked: Ranked, drawn: charts.Charts, colours: dict[str, str]) -> li
     found = []
     for (dataset, table), board in zip(every.groupby("dataset"), boards(ranked), strict=True):
         rows = [row for row in drawn.rows if row["dataset"] == dataset]
-        real = table[table["row"] == "real"].to_dict("records")
-        made = tables.leaderboard(
-            clean(dataset), rows, real[0] if real else None, board, ranked, drawn.numbers, colours
-        )
+        bounds = table[table["row"] != "configuration"].to_dict("records")
+        made = tables.leaderboard(clean(dataset), rows, bounds, board, ranked, drawn.numbers, colours)
         found.append((board.title, made))
     return found
 

@@ -78,12 +78,16 @@ class Table:
 
 
 def leaderboard(
-    dataset: str, rows: Sequence[Row], real: Row | None, board: Board, tables: Ranked, numbers: Mapping[Any, int],
+    dataset: str, rows: Sequence[Row], bounds: Sequence[Row], board: Board, tables: Ranked, numbers: Mapping[Any, int],
     colours: Mapping[str, str],
 ) -> Table:  # fmt: skip
-    """The leaderboard of one dataset; `numbers` maps (dataset, configuration) to its number in the page's data."""
+    """The leaderboard of one dataset; `numbers` maps (dataset, configuration) to its number in the page's data.
+
+    `bounds` are the rows of what was not trained: baselines and the real test images.
+    """
     ranked_by = ranking(tables.tables)
-    scored = [*rows, *([real] if real else [])]
+    scored = [*rows, *bounds]
+    real = next((row for row in bounds if row["row"] == "real"), None)
     columns = [(ranked_by.metric, point) for point in POINTS]
     for metric in ranked_by.directions:
         if metric != ranked_by.metric and any(row[f"{metric}_{ranked_by.at}_n"] for row in scored):
@@ -102,9 +106,8 @@ def leaderboard(
         Column("seconds", "s/cell", True, "mean seconds of a done cell, training and evaluation"),
     ]
     lines = [_line(row, columns, ranked_by, scale, numbers, colours) for row in rows]
-    foot = []
-    if real is not None and any(real[f"{metric}_best_n"] for metric, _ in columns):
-        foot = [_line(real, columns, ranked_by, scale, numbers, colours)]
+    known = [row for row in bounds if any(row[f"{metric}_best_n"] for metric, _ in columns)]
+    foot = [_line(row, columns, ranked_by, scale, numbers, colours) for row in known]
     # Skipped rows stand in the table itself here.
     notes = [note for note in board.notes if not note.startswith("skipped: ")]
     return Table(f"leaderboard-{dataset}", board.caption, head, lines, [*board.verdicts, *notes], foot)
@@ -114,7 +117,8 @@ def _line(
     row: Row, columns: Sequence[tuple[str, str]], ranked_by: Ranking, scale: _Scale, numbers: Mapping[Any, int],
     colours: Mapping[str, str],
 ) -> Line:  # fmt: skip
-    is_real, skipped = row["row"] == "real", row["row"] == "configuration" and not row["planned"]
+    trained = row["row"] == "configuration"
+    skipped = trained and not row["planned"]
     rank: int | None = None if pd.isna(row["rank"]) else int(row["rank"])
     fields = [
         Field(MISSING if rank is None else str(rank), rank),
@@ -126,17 +130,17 @@ def _line(
         facts = {part: value for part, value in facts.items() if math.isfinite(value)} if row[f"{name}_n"] else {}
         fields.append(Field(score(row, metric, point), facts.get("mean"), facts))
         if (metric, point) == (ranked_by.metric, ranked_by.at):
-            fields.append(Field("", interval=None if is_real else scale.interval(row)))
+            fields.append(Field("", interval=scale.interval(row) if trained else None))
     spent = float(row["seconds"])
     said = f"skipped: {clean(row['reason'])}" if skipped else coverage(row, ranked_by.metric)
     share = row["n"] / row["planned"] if row["planned"] else -1.0
     fields += [
-        Field("" if is_real or skipped else str(row["n"]), None if is_real else float(row["n"])),
+        Field(str(row["n"]) if trained and not skipped else "", float(row["n"]) if trained else None),
         Field(said, share),
-        Field("" if is_real else seconds(spent), None if math.isnan(spent) else spent,
+        Field(seconds(spent) if trained else "", None if math.isnan(spent) else spent,
               {} if math.isnan(spent) else {"mean": spent}),
     ]  # fmt: skip
-    kind = "real" if is_real else status_of(row)
+    kind = status_of(row) if trained else row["row"]
     return Line(fields, numbers.get((row["dataset"], row["configuration"])), kind)
 
 
