@@ -16,6 +16,11 @@ from ganbench.testing.images import digits
 OURS = ["mlp-gan", "dcgan", "cgan", "wgan", "wgan-gp"]
 THESIS = ["hoeckler-gan", "hoeckler-dcgan", "hoeckler-cgan", "hoeckler-wgan", "hoeckler-wgan-gp"]
 METRICS = ["cs", "fcd", "is", "fid"]
+TRANSLATION = {  # checked in test_translation.py
+    "variants": ["pix2pix", "cyclegan"],
+    "datasets": ["edges2digits", "chalk2ink", "facades64", "horse2zebra64", "paired", "unpaired"],
+    "metrics": ["l1", "psnr", "ssim", "cycle-error", "label-agreement"],
+}
 PUBLISHED = ["mnist", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
 
 
@@ -26,6 +31,7 @@ def test_every_shipped_component_is_checked_here() -> None:
     checked |= {("datasets", name) for name in ["digits", "npz", "folder", *PUBLISHED]}
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
     checked |= {("executors", "process"), ("executors", "inline")}
+    checked |= {(kind, name) for kind, names in TRANSLATION.items() for name in names}
     assert shipped == checked
 
 
