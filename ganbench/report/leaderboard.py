@@ -111,10 +111,10 @@ def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     found = dict(zip(asked, zip(intervals(samples), map(len, samples), strict=True), strict=True))
     rows = [_row(seeds[where], found, ranked_by) for where in sorted(seeds)]
     rows += [_real(str(dataset), group, ranked_by) for dataset, group in tables.references.groupby("dataset")]
-    for dataset, baselines in zip(tables.datasets["dataset"], tables.datasets["baselines"], strict=True):
-        for name, scores in (baselines or {}).items():
+    for facts in tables.datasets.to_dict("records"):
+        for name, scores in (facts.get("baselines") or {}).items():
             known = {metric: (one["value"], one["samples"]) for metric, one in scores.items()}
-            rows.append(_bound(dataset, "baseline", clean(name), known, ranked_by))
+            rows.append(_bound(facts["dataset"], "baseline", clean(name), known, ranked_by))
     table = pd.DataFrame(rows, columns=_columns(ranked_by))
     value = table[f"{ranked_by.metric}_{ranked_by.at}_mean"].astype(float).where(table["row"] == "configuration")
     ranks = value.groupby(table["dataset"]).rank(method="min", ascending=ranked_by.lower)
