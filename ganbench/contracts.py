@@ -404,7 +404,8 @@ class Tables(NamedTuple):
 
     `datasets`: ``dataset, status, reason, shape, classes, train, test, fingerprint``, ``extractors`` (dict
     name -> info, like ``{"classifier": {"test_accuracy": 0.99, ...}}``), ``components`` (like the cells', without a
-    variant), ``directory`` (Path, holds ``real.png``).
+    variant), ``baselines`` (dict name -> metric -> ``{"value", "samples"}``: the scores of guesses that translations
+    have to better; empty for other data), ``directory`` (Path, holds ``real.png``).
 
     `scored`: images that were not trained here, scored by the same protocol (`ganbench evaluate --into`):
     ``dataset, name, source, sha256`` (of the files), ``samples, resized, metric, value, note``. A ``value`` that does

@@ -244,7 +244,30 @@ def real_rows(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, Any]]
     """
     test = data.splits["test"]
     count = len(test.images)
-    scores = evaluator.score(streams.real(test, evaluator.device, paired=data.spec.paired), count)
+    return _scored(evaluator, streams.real(test, evaluator.device, paired=data.spec.paired), count)
+
+
+def baselines(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, dict[str, Any]]]:
+    """What a game that translates has to better, by name: the same metrics of guesses that nobody had to learn.
+
+    The test sources themselves, where they have the shape of images; of pairs also the mean image of the train split.
+    A metric that cannot score them is left out, and stays available.
+    """
+    train, test = data.splits["train"], data.splits["test"]
+    found, paired = {}, data.spec.paired
+    metrics, unavailable = dict(evaluator.metrics), dict(evaluator.unavailable)
+    if test.sources is not None and data.spec.source == data.spec.shape:
+        blocks = streams.copied(test, evaluator.device, paired=paired)
+        found["copy of the source"] = _scored(evaluator, blocks, len(test.sources))
+    if paired:
+        blocks = streams.mean_image(train, test, evaluator.device)
+        found["mean image"] = _scored(evaluator, blocks, len(test.images))
+    evaluator.metrics, evaluator.unavailable = metrics, unavailable
+    return found
+
+
+def _scored(evaluator: Evaluator, blocks: Iterator[Features], count: int) -> dict[str, dict[str, Any]]:
+    scores = evaluator.score(blocks, count)
     return {name: {"value": value, "samples": count} for name, value in scores.items() if math.isfinite(value)}
 
 

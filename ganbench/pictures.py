@@ -13,15 +13,15 @@ from ganbench.sheets import COLUMNS, ROWS, bands, density_sheet, real_sheet, she
 
 _SHEET = 2**30  # keeps the draws of sheets apart from those of scores
 _POINTS = 10_000
-_ROWS = 3  # of translations, each with its source and what it is to become
+_ROWS = 3  # of sources, each with its translation, what it is to become, and the way back
 
 
 def sample_sheet(game: Game, data: Prepared, device: str, seed: int) -> bytes:
     """A PNG of what `game`, in evaluation mode, makes; latents depend on `seed` alone.
 
     100 samples, a row per class of a conditional game. Of points their density, with that of the real ones on its left.
-    Of a game that translates held-out sources, below each its translation, and below that its ground truth or, where
-    data is unpaired and the game knows it, the way back.
+    Of a game that translates held-out sources, below each its translation, below that its ground truth where data is
+    paired, and the way back to the source where the game knows it.
     """
     torch.manual_seed((seed << 32) + _SHEET)
     test, spec = data.splits["test"], data.spec
@@ -51,7 +51,6 @@ def _translations(game: Game, data: Prepared, device: str) -> bytes:
     assert half.sources is not None
     count = min(COLUMNS * _ROWS, len(half.sources))
     (block,) = streams.translated(game, half, count, device, paired=paired)
-    parts = [block.sources, block.images, block.targets]
-    if block.targets is None and game.back is not None:
-        parts[2] = quantise(game.back(scale(block.images)))
+    way_back = quantise(game.back(scale(block.images))) if game.back else None
+    parts = [block.sources, block.images, block.targets, way_back]
     return bands([part.cpu().numpy() for part in parts if part is not None])

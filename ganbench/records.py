@@ -294,6 +294,7 @@ class ReferenceManifest(_Manifest):
     fingerprint: Text | None = None
     extractors: dict[Name, Extractor] | None = None
     real: dict[Metric, Real] = _ABSENT
+    baselines: dict[Name, dict[Metric, Real]] = _ABSENT
 
 
 class Probed(_Record):

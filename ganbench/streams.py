@@ -65,6 +65,25 @@ def real(split: Split, device: str, *, paired: bool = False) -> Iterator[Feature
             yield Features(images, labels)
 
 
+def copied(split: Split, device: str, *, paired: bool) -> Iterator[Features]:
+    """A split's sources in uint8 blocks as if they were their own translations, which is what is to be bettered."""
+    assert split.sources is not None
+    for start in range(0, len(split.sources), BLOCK):
+        sources = _part(split.sources, start, device)
+        assert sources is not None
+        labels = _part(split.labels if paired else split.source_labels, start, device)
+        yield Features(sources, labels, targets=_part(split.images, start, device) if paired else None, sources=sources)
+
+
+def mean_image(train: Split, test: Split, device: str) -> Iterator[Features]:
+    """The mean of the train images in the place of every test image of pairs: the best guess without looking."""
+    blocks = (np.asarray(train.images[start : start + BLOCK]) for start in range(0, len(train.images), BLOCK))
+    total = sum(block.sum(0, dtype=np.int64) for block in blocks)
+    mean = torch.tensor(np.rint(total / len(train.images)).astype(np.uint8), device=device)
+    for block in real(test, device, paired=True):
+        yield block._replace(images=mean.expand_as(block.images))
+
+
 def held_out(test: Split, half: int) -> Split:
     """The test images at even (`half` 0) or odd places: those that choose a snapshot and those that score it."""
     return test.at(slice(half, None, 2), slice(half, None, 2))

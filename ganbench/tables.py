@@ -86,6 +86,7 @@ _DATASETS = [
     "fingerprint",
     "extractors",
     "components",
+    "baselines",
     "directory",
 ]
 
@@ -368,6 +369,7 @@ def _components(task: Record, manifest: Record, outline: Record, run: Record) ->
 def _dataset(dataset: str, unit: Unit, manifest: Record) -> dict[str, Any]:
     row: dict[str, Any] = {field: manifest.get(field) for field in _DATASETS}
     row["components"] = manifest.get("components") or {}
+    row["baselines"] = manifest.get("baselines") or {}
     return {**row, "dataset": dataset, "reason": manifest.get("reason") or "", "directory": unit.directory}
 
 

@@ -171,7 +171,7 @@ def say(unit: Unit, message: str) -> None:
 def _reference(unit: Unit, task: Record) -> Record:
     """Prepare a dataset: its arrays, its extractors, the metrics' references and the real rows."""
     from ganbench.environment import environment
-    from ganbench.evaluate import real_rows
+    from ganbench.evaluate import baselines, real_rows
     from ganbench.pictures import real_picture
 
     data = _prepare(unit, task)
@@ -186,6 +186,7 @@ def _reference(unit: Unit, task: Record) -> Record:
         "fingerprint": data.fingerprint,
         "extractors": {name: {**e.info, "hash": e.hash} for name, e in evaluator.extractors.items()},
         "real": real_rows(evaluator, data),
+        "baselines": baselines(evaluator, data),
         "unavailable": evaluator.unavailable,
         "inapplicable": evaluator.inapplicable,
         "environment": environment(task["device"]),

@@ -32,6 +32,11 @@ MIXTURES = ["four-gaussians", "ring8", "grid25"]
 PUBLISHED = ["mnist", "mnist32", "fashion-mnist", "cifar10", "svhn", "flowers48", "celeba48"]
 ENCODING = ["selfex-gan", "bigan", "infogan"]
 THERE_AND_BACK = ["reconstruction-error", "reconstruction-agreement", "latent-agreement"]
+TRANSLATION = {  # checked in test_translation.py
+    "variants": ["pix2pix", "cyclegan"],
+    "datasets": ["edges2digits", "chalk2ink", "facades64", "horse2zebra64", "paired", "unpaired"],
+    "metrics": ["l1", "psnr", "ssim", "cycle-error", "label-agreement"],
+}
 
 
 def test_every_shipped_component_is_checked_here() -> None:
@@ -43,6 +48,7 @@ def test_every_shipped_component_is_checked_here() -> None:
     checked |= {("extractors", name) for name in ["classifier", "inception", *EXTRACTORS]}
     checked |= {("probes", name) for name in [*PROBES, *SEARCHES]}
     checked |= {("executors", "process"), ("executors", "inline"), ("reporters", "density-evolution")}
+    checked |= {(kind, name) for kind, names in TRANSLATION.items() for name in names}
     assert shipped == checked
 
 

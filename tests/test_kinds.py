@@ -95,7 +95,9 @@ def test_sheets_show_points_translations_and_samples(run: Path) -> None:
     cells = _cells(run)
     sizes = {name: Image.open(cell.sample_sheet(4)).size for name, cell in cells.items() if cell.status == "done"}
     assert sizes["point-gan", "three-points"] == (2 * 194 + 2, 194 + 2)  # real and generated density
-    assert sizes["translator", "pairs"] == (102, 62)  # 15 sources, translations, targets: two bands of three rows
+    # 15 sources, their translations, targets and the way back: two bands of four rows. Unpaired ones have no targets.
+    assert sizes["translator", "pairs"] == (102, 82)
+    assert sizes["translator", "collections"] == (102, 92)
     assert sizes["encoding", "digits"] == (102, 102)
 
 

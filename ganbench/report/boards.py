@@ -36,17 +36,11 @@ class Board:
     caption: str
     header: list[str]
     rows: list[list[str]]
-    real: list[str] | None
     notes: list[str]
+    #: What was not trained here, below a line: images that were scored from files, baselines, the real test images.
+    bounds: list[list[str]] = field(default_factory=list)
     #: Which variant beats which, in one line each.
     verdicts: list[str] = field(default_factory=list)
-    #: Rows of images that were scored from files and not trained here; they stand apart, above `real`.
-    scored: list[list[str]] = field(default_factory=list)
-
-    @property
-    def apart(self) -> list[list[str]]:
-        """The rows below the ranked ones: nothing of them was trained here."""
-        return [*self.scored, *([self.real] if self.real else [])]
 
 
 def boards(tables: Tables | Ranked) -> list[Board]:
@@ -96,8 +90,7 @@ def coverage(row: Row, metric: str) -> str:
 def _board(dataset: str, table: pd.DataFrame, tables: Tables, ranked_by: Ranking) -> Board:
     rows = table.to_dict("records")
     shown = [row for row in rows if row["row"] == "configuration" and row["planned"]]
-    real = [row for row in rows if row["row"] == "real"]
-    scored = [row for row in rows if row["row"] == "scored"]
+    bounds = [row for row in rows if row["row"] != "configuration"]
     columns = [(ranked_by.metric, point) for point in POINTS]
     for metric in ranked_by.directions:
         if metric != ranked_by.metric and table[f"{metric}_{ranked_by.at}_n"].any():
@@ -109,8 +102,7 @@ def _board(dataset: str, table: pd.DataFrame, tables: Tables, ranked_by: Ranking
         caption=_caption(dataset, tables.datasets),
         header=["rank", "configuration", *heads, "n", "coverage", "s/cell"],
         rows=[_texts(row, columns, ranked_by) for row in shown],
-        real=_texts(real[0], columns, ranked_by) if real and has_score(real[0], columns) else None,
-        scored=[_texts(row, columns, ranked_by) for row in scored if has_score(row, columns)],
+        bounds=[_texts(row, columns, ranked_by) for row in bounds if has_score(row, columns)],
         notes=_notes(dataset, rows, columns, tables, ranked_by),
     )
 

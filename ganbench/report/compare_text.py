@@ -64,7 +64,6 @@ def board(found: Comparison) -> Board:
             ]
             for each in found.moved
         ],
-        real=None,
         notes=[],
     )  # fmt: skip
 

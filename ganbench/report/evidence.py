@@ -48,7 +48,6 @@ def comparisons(ranked: Ranked) -> list[Board]:
             caption="",
             header=["a", "b", f"{several[0].metric} of a - b", "n", "P(a better)", "p", "p (Holm)", "verdict"],
             rows=[_compared(each) for each in several],
-            real=None,
             notes=[each.sentence for each in several if each.verdict == "not compared"],
         )
         for dataset, several in found.items()
@@ -87,7 +86,6 @@ def selections(ranked: Ranked) -> list[Board]:
             caption="",
             header=["configuration", f"{metric} chosen", f"{metric} again", "gap", "n"],
             rows=[_chosen(row) for row in table.to_dict("records")],
-            real=None,
             notes=[],
         )
         for dataset, table in gaps(ranked).groupby("dataset")

@@ -71,7 +71,7 @@ def _section(boards: list[Board], legend: str) -> list[str]:
 
 def board_table(board: Board) -> str:
     """The table of a board for GitHub, escaped."""
-    rows = [*board.rows, *board.apart]
+    rows = [*board.rows, *board.bounds]
     return tabulate(
         [[for_markdown(text) for text in row] for row in rows],
         headers=[for_markdown(text) for text in board.header],

@@ -36,7 +36,7 @@ def table(board: Board, caption: list[str]) -> str:
     columns = "".join("l" if name in WORDS else "r" for name in board.header)
     head = [_row(board.header), r"\midrule"]
     body = [_row(row) for row in board.rows]
-    body += [r"\midrule", *map(_row, board.apart)] if board.apart else []
+    body += [r"\midrule", *map(_row, board.bounds)] if board.bounds else []
     said = " ".join(for_latex(text.rstrip(".") + ".") for text in caption if text)
     named = rf"\caption{{{said}}}" + "\n" + rf"\label{{tab:{slug(board.title)}}}"
     if len(board.rows) > _LONG:

@@ -21,6 +21,8 @@ POINTS = ("best", "last")
 REAL = "real test images"
 #: Begins the name of images that were scored from files and not trained here.
 MARK = "†"
+#: The order of the kinds of rows; a configuration whose cells are all skipped comes after the others.
+_PLACES = {"configuration": 0, "scored": 2, "baseline": 3, "real": 4}
 Found = TypeVar("Found")
 
 
@@ -84,16 +86,17 @@ def finished(tables: Tables) -> pd.DataFrame:
 
 
 def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
-    """One row per configuration and dataset, and one per dataset for the real test images.
+    """One row per configuration and dataset, and per dataset one for each baseline and one for the real test images.
 
-    Images that were scored from files (`Tables.scored`) have rows of their own, called ``† name`` and never ranked.
-    Columns: ``dataset, row`` (``configuration``, ``scored`` or ``real``), ``rank`` (missing where nothing was scored,
-    equal for equal means), ``variant, configuration, params`` (JSON); for every metric, at ``best`` and at ``last``,
-    ``<metric>_<point>_mean``, ``_low`` and ``_high`` (95 % Student t interval over seeds, NaN for one seed) and ``_n``;
-    ``n`` (seeds in the ranked mean), ``planned`` (seeds asked for, skipped ones left out), ``statuses``
+    Images that were scored from files (`Tables.scored`) and guesses that translations have to better have rows of their
+    own, never ranked; those of files are called ``† name``.
+    Columns: ``dataset, row`` (``configuration``, ``scored``, ``baseline`` or ``real``), ``rank`` (missing where nothing
+    was scored, equal for equal means), ``variant, configuration, params`` (JSON); for every metric, at ``best`` and at
+    ``last``, ``<metric>_<point>_mean``, ``_low`` and ``_high`` (95 % Student t interval over seeds, NaN for one seed)
+    and ``_n``; ``n`` (seeds in the ranked mean), ``planned`` (seeds asked for, skipped ones left out), ``statuses``
     (``2 done, 1 diverged``), ``reason`` (why seeds are not done) and ``seconds`` (mean over done cells).
-    In a real or scored row ``n`` counts images. Datasets by name; within one by rank, then unscored, then skipped, then
-    scored, then real.
+    In all rows but configurations ``n`` counts images. Datasets by name; within one by rank, then unscored, skipped,
+    scored, baselines, real.
     """
     cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
     ranked_by = ranking(tables)
@@ -121,10 +124,15 @@ def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
         for at, cells in zip(configurations, seeds, strict=True)
     ]
     rows += [
-        _fixed(str(dataset), "real", REAL, group, ranked_by) for dataset, group in tables.references.groupby("dataset")
+        _bound(str(dataset), "real", REAL, _known(group), ranked_by)
+        for dataset, group in tables.references.groupby("dataset")
     ]
+    for about in tables.datasets.to_dict("records"):
+        for name, guessed in (about.get("baselines") or {}).items():
+            known = {metric: (one["value"], one["samples"]) for metric, one in guessed.items()}
+            rows.append(_bound(about["dataset"], "baseline", clean(name), known, ranked_by))
     for (dataset, name, digest), group in tables.scored.dropna(subset="metric").groupby(["dataset", "name", "sha256"]):
-        row = _fixed(str(dataset), "scored", f"{MARK} {clean(name)}", group, ranked_by)
+        row = _bound(str(dataset), "scored", f"{MARK} {clean(name)}", _known(group), ranked_by)
         hidden = [f"; {metric}: {why}" for metric, why in zip(group["metric"], group["note"], strict=True) if why]
         said = f"scored from files, not trained here; sha256 {digest}{''.join(hidden)}"
         rows.append({**row, "reason": clean(said)})
@@ -132,7 +140,7 @@ def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     value = table[f"{ranked_by.metric}_{ranked_by.at}_mean"].astype(float).where(table["row"] == "configuration")
     ranks = value.groupby(table["dataset"]).rank(method="min", ascending=ranked_by.lower)
     table["rank"] = ranks.astype("Int64")
-    place = (table["row"] == "real") * 2 + (table["row"] == "scored") * 1 + (table["planned"] == 0) * 1
+    place = table["row"].map(_PLACES) + (table["planned"] == 0) * 1
     order = table.assign(_place=place).sort_values(["dataset", "_place", "rank", "configuration"], na_position="last")
     return order.drop(columns="_place").reset_index(drop=True)
 
@@ -187,16 +195,22 @@ def _row(
     return {**row, "n": row[f"{ranked_by.metric}_{ranked_by.at}_n"]}
 
 
-def _fixed(dataset: str, kind: str, name: str, scores: pd.DataFrame, ranked_by: Ranking) -> dict[str, Any]:
-    """The row of images that nothing was trained for: the same at best and at last, without an interval."""
+def _known(scores: pd.DataFrame) -> dict[str, tuple[float, int]]:
+    """Metric -> value and number of images, of what has a value."""
+    known = scores.dropna(subset="value")
+    return dict(zip(known["metric"], zip(known["value"], known["samples"], strict=True), strict=True))
+
+
+def _bound(
+    dataset: str, kind: str, name: str, known: dict[str, tuple[float, int]], ranked_by: Ranking
+) -> dict[str, Any]:
+    """The row of what was not trained: a bound, the same at best and at last. `known`: metric -> value and images."""
     row: dict[str, Any] = {"dataset": dataset, "row": kind, "configuration": name, "variant": "", "params": ""}
     row |= {"planned": 0, "statuses": "", "reason": "", "seconds": math.nan}
-    known = scores.dropna(subset="value").set_index("metric")
     for metric in ranked_by.directions:
-        value, samples = (
-            (known.at[metric, "value"], known.at[metric, "samples"]) if metric in known.index else (math.nan, 0)
-        )
+        value, samples = known.get(metric, (math.nan, 0))
         for point in POINTS:
-            name = f"{metric}_{point}"
-            row |= {f"{name}_mean": value, f"{name}_low": math.nan, f"{name}_high": math.nan, f"{name}_n": samples}
+            column = f"{metric}_{point}"
+            row |= {f"{column}_mean": value, f"{column}_low": math.nan, f"{column}_high": math.nan}
+            row[f"{column}_n"] = samples
     return {**row, "n": row[f"{ranked_by.metric}_{ranked_by.at}_n"]}

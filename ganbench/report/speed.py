@@ -68,7 +68,6 @@ def _board(dataset: str, table: pd.DataFrame, cells: pd.DataFrame) -> Board:
             [row["configuration"], *(_text(name, row[name] / unit) for name, (_, unit) in shown.items()), str(row["n"])]
             for row in table.to_dict("records")
         ],
-        real=None,
         notes=[],
     )
 

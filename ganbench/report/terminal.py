@@ -67,7 +67,7 @@ def _table(board: Board, *, stacked: bool = False) -> Table:
     for position, row in enumerate(rows):
         style, is_last = "bold" if row[0] == "1" else "", position == len(rows) - 1
         table.add_row(*[_cell(text, stacked) for text in row], style=style, end_section=is_last)
-    for row in board.apart:
+    for row in board.bounds:
         table.add_row(*[_cell(text, stacked) for text in row], style="italic")
     return table
 

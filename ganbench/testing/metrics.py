@@ -22,7 +22,10 @@ _BLOCK = 100
 
 
 class MetricCase(Case):
-    """A metric under test. What it sees of digits comes from their own classifier, whatever extractor it names."""
+    """A metric under test. What it sees of digits comes from their own classifier, whatever extractor it names.
+
+    Targets are the real images; metrics of translations alone see all of them enlarged to 16×16.
+    """
 
     @property
     def samples(self) -> int:
@@ -39,7 +42,8 @@ class MetricCase(Case):
 
         if set(self.cls.takes) == {"points"}:
             return points(self.samples, self.device)
-        return streams(self.samples, self.device, extracted=bool(self.cls.extractor))
+        enlarged = not {"labelled", "unlabelled"} & set(self.cls.takes)  # windows of 11 pixels are larger than a digit
+        return streams(self.samples, self.device, extracted=bool(self.cls.extractor), enlarged=enlarged)
 
     @cached_property
     def _reference(self) -> dict[str, Tensor]:

@@ -19,11 +19,12 @@ _DIM = 16  # of latent vectors
 
 
 @cache
-def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features]:
+def streams(samples: int, device: str, *, extracted: bool, enlarged: bool = False) -> dict[str, Features]:
     """``train``, and of ``real`` (test images), ``noise`` and ``blurred`` as many as `samples`.
 
-    What these three ought to be (`targets`) are the test images. Their `latents` are the same, standard normal: in the
-    ``encoded`` of the real ones they are found again, of noise they are not, and of blurred ones by half.
+    What they ought to be (`targets`) are the real images. Their `latents` are the same, standard normal: in the
+    ``encoded`` of the real ones they are found again, of noise they are not, and of blurred ones by half. With
+    `enlarged` all are 16×16, and what the classifier sees in them is as before.
     """
     data = prepare("digits", installed().dataset("digits"), data_root())
     splits: dict[str, tuple[Tensor, Tensor]] = {}
@@ -45,12 +46,16 @@ def streams(samples: int, device: str, *, extracted: bool) -> dict[str, Features
         "noise": (noise.to(device), labels_of_test),
         "blurred": (stages.round().to(torch.uint8), labels_of_test),
     }
-    features = {name: _seen(pixels, labels, device, extracted) for name, (pixels, labels) in shown.items()}
+    found = {}
+    for name, (pixels, classes) in shown.items():
+        seen = _seen(pixels, classes, device, extracted)
+        target = shown["train" if name == "train" else "real"][0]
+        size = 2 if enlarged else 1
+        larger, wanted = (one.repeat_interleave(size, 2).repeat_interleave(size, 3) for one in (pixels, target))
+        found[name] = seen._replace(images=larger, targets=wanted)
     latents, others = torch.randn(2, samples, _DIM, generator=torch.Generator().manual_seed(0)).to(device)
-    found = {"real": latents, "noise": others, "blurred": (latents + others) / 2}
-    return features | {
-        name: features[name]._replace(targets=real, latents=latents, encoded=encoded) for name, encoded in found.items()
-    }
+    encoded = {"real": latents, "noise": others, "blurred": (latents + others) / 2}
+    return found | {name: found[name]._replace(latents=latents, encoded=seen) for name, seen in encoded.items()}
 
 
 def _seen(images: Tensor, labels: Tensor, device: str, extracted: bool) -> Features:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ganbench.api import Dataset, DatasetError, DataSpec, Params, Split, param
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 #: What Pillow may read in them, whatever a file is called: for others (EPS) it starts another program.
@@ -53,7 +57,8 @@ class Folder(Dataset):
         for name, paths in files.items():
             labels = [classes.index(label) for label, _ in paths] if classes else None
             splits[name] = Split(
-                self._read([path for _, path in paths]), None if labels is None else np.array(labels, np.int64)
+                read_images([path for _, path in paths], self.params.size, self.params.channels),
+                None if labels is None else np.array(labels, np.int64),
             )
         return splits
 
@@ -88,41 +93,46 @@ class Folder(Dataset):
                 raise DatasetError(f"{top / name} has classes that {top / 'train'} has not: {_some(strange)}")
         return files, classes if len(classes) > 1 else []
 
-    def _read(self, paths: Sequence[Path]) -> np.ndarray:
-        """The images as uint8 N×C×size×size."""
-        size, channels = self.params.size, self.params.channels
-        images = np.empty((len(paths), channels, size, size), np.uint8)
-        broken: list[str] = []
-        small: dict[str, tuple[int, int]] = {}
 
-        def read(index: int) -> None:
-            try:
-                pixels = _pixels(paths[index], size, "RGB" if channels == 3 else "L")
-            except Exception as error:  # decoders raise anything from OSError to SyntaxError on a damaged file
-                broken.append(f"{paths[index]} ({' '.join(str(error).split())})")
-                return
-            if isinstance(pixels, tuple):
-                small[str(paths[index])] = pixels
-            else:
-                images[index] = pixels.reshape(size, size, channels).transpose(2, 0, 1)
+def read_images(
+    paths: Sequence[Path], size: int, channels: int, part: Callable[[Image], Image] = lambda image: image
+) -> np.ndarray:
+    """Image files as uint8 N×`channels`×`size`×`size`, in their order; of each the `part` that is wanted.
 
-        # Pillow lets go of the interpreter while it decodes and resizes, so threads share the work.
-        with ThreadPoolExecutor() as pool:
-            for _ in pool.map(read, range(len(paths))):
-                pass
-        if broken:
-            raise DatasetError(
-                f"{len(broken)} of {len(paths)} images cannot be read: {_some(sorted(broken))}; repair or remove them"
-            )
-        if small:
-            named = [f"{path} ({width}×{height})" for path, (width, height) in sorted(small.items())]
-            most = min(map(min, small.values()))
-            advice = f"set size = {most} or less, or remove them" if most >= SMALLEST else "remove them"
-            raise DatasetError(
-                f"{len(small)} of {len(paths)} images are smaller than size = {size}: {_some(named)}; enlarging them "
-                f"would invent detail: {advice}"
-            )
-        return images
+    Raises `DatasetError` that names those that are broken or too small.
+    """
+    images = np.empty((len(paths), channels, size, size), np.uint8)
+    broken: list[str] = []
+    small: dict[str, tuple[int, int]] = {}
+
+    def read(index: int) -> None:
+        try:
+            pixels = _pixels(paths[index], size, "RGB" if channels == 3 else "L", part)
+        except Exception as error:  # decoders raise anything from OSError to SyntaxError on a damaged file
+            broken.append(f"{paths[index]} ({' '.join(str(error).split())})")
+            return
+        if isinstance(pixels, tuple):
+            small[str(paths[index])] = pixels
+        else:
+            images[index] = pixels.reshape(size, size, channels).transpose(2, 0, 1)
+
+    # Pillow lets go of the interpreter while it decodes and resizes, so threads share the work.
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(read, range(len(paths))):
+            pass
+    if broken:
+        raise DatasetError(
+            f"{len(broken)} of {len(paths)} images cannot be read: {_some(sorted(broken))}; repair or remove them"
+        )
+    if small:
+        named = [f"{path} ({width}×{height})" for path, (width, height) in sorted(small.items())]
+        most = min(map(min, small.values()))
+        advice = f"set size = {most} or less, or remove them" if most >= SMALLEST else "remove them"
+        raise DatasetError(
+            f"{len(small)} of {len(paths)} images are smaller than size = {size}: {_some(named)}; enlarging them "
+            f"would invent detail: {advice}"
+        )
+    return images
 
 
 def _visible(names: Iterator[str]) -> list[str]:
@@ -146,8 +156,8 @@ def _images(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def _pixels(path: Path, size: int, mode: str) -> np.ndarray | tuple[int, int]:
-    """The image as uint8, size×size (×3); or its width and height when it is too small."""
+def _pixels(path: Path, size: int, mode: str, part: Callable[[Image], Image]) -> np.ndarray | tuple[int, int]:
+    """The part of the image as uint8, size×size (×3); or its width and height when it is too small."""
     from PIL import Image, ImageOps
 
     with Image.open(path, formats=FORMATS) as file:
@@ -158,7 +168,7 @@ def _pixels(path: Path, size: int, mode: str) -> np.ndarray | tuple[int, int]:
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert(mode)
+        image = part(image.convert(mode))
     width, height = image.size
     short = min(width, height)
     if short < size:

@@ -113,10 +113,8 @@ def _boards(ranked: Ranked, drawn: charts.Charts, colours: dict[str, str]) -> li
     found = []
     for (dataset, table), board in zip(every.groupby("dataset"), boards(ranked), strict=True):
         rows = [row for row in drawn.rows if row["dataset"] == dataset]
-        scored, real = (table[table["row"] == kind].to_dict("records") for kind in ("scored", "real"))
-        made = tables.leaderboard(
-            clean(dataset), rows, scored, real[0] if real else None, board, ranked, drawn.numbers, colours
-        )
+        bounds = table[table["row"] != "configuration"].to_dict("records")
+        made = tables.leaderboard(clean(dataset), rows, bounds, board, ranked, drawn.numbers, colours)
         found.append((board.title, made))
     return found
 

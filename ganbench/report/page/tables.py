@@ -78,15 +78,16 @@ class Table:
 
 
 def leaderboard(
-    dataset: str, rows: Sequence[Row], scored: Sequence[Row], real: Row | None, board: Board, tables: Ranked,
-    numbers: Mapping[Any, int], colours: Mapping[str, str],
+    dataset: str, rows: Sequence[Row], bounds: Sequence[Row], board: Board, tables: Ranked, numbers: Mapping[Any, int],
+    colours: Mapping[str, str],
 ) -> Table:  # fmt: skip
-    """The leaderboard of one dataset; what was `scored` from files and the `real` images stand at its foot.
+    """The leaderboard of one dataset; `numbers` maps (dataset, configuration) to its number in the page's data.
 
-    `numbers` maps (dataset, configuration) to its number in the page's data.
+    `bounds` are the rows of what was not trained: images scored from files, baselines, the real test images.
     """
     ranked_by = ranking(tables.tables)
-    every = [*rows, *scored, *([real] if real else [])]
+    every = [*rows, *bounds]
+    real = next((row for row in bounds if row["row"] == "real"), None)
     columns = [(ranked_by.metric, point) for point in POINTS]
     for metric in ranked_by.directions:
         if metric != ranked_by.metric and any(row[f"{metric}_{ranked_by.at}_n"] for row in every):
@@ -105,8 +106,7 @@ def leaderboard(
         Column("seconds", "s/cell", True, "mean seconds of a done cell, training and evaluation"),
     ]
     lines = [_line(row, columns, ranked_by, scale, numbers, colours) for row in rows]
-    apart = [row for row in (*scored, *([real] if real else [])) if has_score(row, columns)]
-    foot = [_line(row, columns, ranked_by, scale, numbers, colours) for row in apart]
+    foot = [_line(row, columns, ranked_by, scale, numbers, colours) for row in bounds if has_score(row, columns)]
     # Skipped rows stand in the table itself here.
     notes = [note for note in board.notes if not note.startswith("skipped: ")]
     return Table(f"leaderboard-{dataset}", board.caption, head, lines, [*board.verdicts, *notes], foot)
