@@ -1,4 +1,4 @@
-"""Gaussian mixtures: data has its moments, metrics agree with closed forms and with SciPy, recipes plan, runs report."""
+"""Gaussian mixtures: data has its moments, metrics agree with closed forms and SciPy, recipes plan, runs report."""
 
 from __future__ import annotations
 
