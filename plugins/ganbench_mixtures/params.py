@@ -10,7 +10,7 @@ from ganbench.api import Optimizer, Params, param
 
 @dataclass(frozen=True)
 class PointParams(Params):
-    """The defaults are the setting that the thesis begins with (example 4.2.1) where it says one.
+    """The defaults are the setting that the thesis begins with (example 4.2.1) where it says one, but for a larger step.
 
     It does not say which optimiser it used: Adam with β1 = 0.5 is the one of the papers that it follows.
     """
@@ -53,7 +53,7 @@ class PointParams(Params):
         "adam", "optimiser of both players", symbol="OPT", choices=("sgd", "adam", "rmsprop"), off="adam"
     )
     lr: float = param(
-        2e-4, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0, paper=2e-4
+        1e-3, "step size of both players", symbol="η", notation="scientific", min=1e-8, max=1.0, paper=2e-4
     )
     beta1: float = param(
         0.5, "Adam's decay of the mean gradient", symbol="β1", notation="decimal", min=0.0, max=0.9999, off=0.5
