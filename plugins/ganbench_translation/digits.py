@@ -57,7 +57,7 @@ class ChalkToInk(Dataset):
         grain, splits = np.random.RandomState(0), {}
         for name, (images, labels) in _digits(root).items():
             order = np.argsort(labels, kind="stable")  # alternating within each class
-            chalked, inked = order[1::2], order[::2]
+            chalked, inked = np.sort(order[1::2]), np.sort(order[::2])
             strokes = enlarged(images, self.params.size) / 255.0
             chalk = strokes[chalked] * grain.uniform(0.7, 1.0, strokes[chalked].shape)
             splits[name] = Split(
