@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ganbench.api import Reporter, Tables
 
@@ -23,6 +23,10 @@ class DensityEvolution(Reporter):
     each of up to six evaluations at even distances; the last column is the last evaluation. After the thesis's figure
     4.5. Datasets that are not of points get none.
     """
+
+    expected_failures: ClassVar[Mapping[str, str]] = {
+        "something_is_written": "the kit's records are of images, and it draws points only"
+    }
 
     def report(self, tables: Tables, folder: Path) -> None:
         for old in folder.glob("evolution-*.png"):

@@ -10,7 +10,7 @@ from ganbench.api import Optimizer, Params, param
 
 @dataclass(frozen=True)
 class PointParams(Params):
-    """The defaults are the setting that the thesis begins with (example 4.2.1) where it says one, but for a larger step.
+    """The defaults are the setting of the thesis (example 4.2.1) where it says one, but for a larger step size.
 
     It does not say which optimiser it used: Adam with β1 = 0.5 is the one of the papers that it follows.
     """
