@@ -251,8 +251,8 @@ def baselines(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, dict[
     """What a game that translates has to better, by name: the same metrics of guesses that nobody had to learn.
 
     They are for the held-out images that chosen snapshots are scored on, those at odd places: their sources, where they
-    have the shape of images, and of pairs also the mean image of the train split. A metric that cannot score them is left
-    out, and stays available.
+    have the shape of images, and of pairs also the mean image of the train split. A metric that cannot score them is
+    left out, and stays available.
     """
     train, test = data.splits["train"], streams.held_out(data.splits["test"], 1)
     found, paired = {}, data.spec.paired
