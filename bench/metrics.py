@@ -40,8 +40,9 @@ from ganbench.api import Features, Game, Metric, Split
 from ganbench.batches import quantise
 from ganbench.data import Prepared, data_root, prepare
 from ganbench.environment import processor
-from ganbench.evaluate import BLOCK, Evaluator
+from ganbench.evaluate import Evaluator
 from ganbench.plugins import installed
+from ganbench.streams import BLOCK
 from ganbench.train import evaluating
 
 BLOCKS = {"classifier": classifier.BLOCK, "inception": inception.BLOCK}

@@ -394,12 +394,16 @@ def plugins() -> None:
     _console().print(table)
 
 
+_NAMED = 3  # commands of one plugin that are named in its row
+
+
 def _provides(plugin: Plugin) -> str:
     """``5 variants``, ``1 command (check)``, ``observer (cell_progress, run_finished)``."""
     counts = {kind: sum(c.kind == kind for c in plugin.components) for kind in KINDS}
     parts = [f"{n} {kind if n > 1 else kind[:-1]}" for kind, n in counts.items() if n]
     if commands := [str(command.name) for command in plugin.commands]:
-        parts.append(f"{len(commands)} command{'s' * (len(commands) > 1)} ({', '.join(commands)})")
+        named = f" ({', '.join(commands)})" if len(commands) <= _NAMED else ""  # more squeeze the table
+        parts.append(f"{len(commands)} command{'s' * (len(commands) > 1)}{named}")
     if observed := [hook for hook in plugin.hooks if not hook.startswith("register_")]:
         parts.append(f"observer ({', '.join(observed)})")
     return ", ".join(parts) or "nothing"

@@ -122,7 +122,7 @@ def build(store: Store) -> Tables:
             datasets.append(_dataset(dataset, unit, manifest))
             references += _references(dataset, manifest)
             scored += _scored(store, dataset, task, manifest)
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(columns, dtype=None if units else object)
     if table["precision"].hasnans:  # what pandas makes of None among texts
         table["precision"] = pd.Series(columns["precision"], dtype=object)
     asked = zip(columns["budget"], columns["status"], strict=True)

@@ -180,7 +180,7 @@ def register_datasets(register):
 
 @hookimpl
 def register_variants(register):
-    register("point-gan", "kinds:PointGAN")
+    register("line-gan", "kinds:PointGAN")
     register("translator", "kinds:Translator")
     register("encoding", "kinds:Encoding")
 

@@ -77,8 +77,8 @@ BAD = {
     "hook of no known name": Bad(
         GOOD.replace("register_variants(", "train("),
         "unknown hook 'train'; hooks are register_variants, register_datasets, register_extractors, register_metrics, "
-        "register_executors, register_reporters, register_commands, run_started, cell_started, cell_progress, "
-        "cell_finished, run_finished (HERE:3)",
+        "register_probes, register_executors, register_reporters, register_commands, run_started, cell_started, "
+        "cell_progress, cell_finished, run_finished (HERE:3)",
     ),
     "wrong argument": Bad(
         GOOD.replace("(register)", "(registry)"),

@@ -111,6 +111,7 @@ def test_the_networks_of_the_thesis_made_narrow(check) -> None:
     check()
 
 
+@pytest.mark.slow
 @parametrize_with_checks("variants/graph-ecc-light", params={**NARROW, "k": 4, "rank": 3})
 def test_the_graph_gan_with_the_most_parts_made_narrow(check) -> None:
     check()

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ganbench.api import DataSpec, Features, Game
 from ganbench.data import prepare
-from ganbench.evaluate import BLOCK, Evaluator
+from ganbench.evaluate import Evaluator
 from ganbench.plugins import installed
+from ganbench.streams import BLOCK
 from ganbench.train import evaluating
 
 

@@ -54,6 +54,7 @@ def test_it_imports_nothing_of_ganbench_but_the_api_and_the_kit_and_nothing_unde
     assert roots == {"ganbench", "ganbench_sngan", *DECLARED}
 
 
+@pytest.mark.slow  # test_scaffold and test_tutorial go the same way with less
 def test_its_wheel_passes_its_own_tests_and_runs_on_digits(environment: Environment, tmp_path: Path) -> None:
     environment.run(f"pip wheel -q --no-deps --wheel-dir dist {EXAMPLE}", tmp_path)
     (wheel,) = (tmp_path / "dist").iterdir()

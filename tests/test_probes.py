@@ -121,12 +121,13 @@ def test_what_was_found_is_kept_and_what_failed_is_tried_again(run: Path) -> Non
     assert tried == {"broken"}
 
 
-def test_the_command_probes_any_cell_and_shows_what_is_there_already(run: Path) -> None:
+def test_the_command_probes_any_cell_and_shows_what_is_there_already(run: Path, tmp_path: Path) -> None:
     name = next(name for name, probes in _found(run).items() if not probes)
-    ask = (run / "results" / "mini", name, "bright", "--param", "count=3", "--plugin", run / "own_probes.py")
+    root = shutil.copytree(run / "results" / "mini", tmp_path / "mini")
+    ask = (root, name, "bright", "--param", "count=3", "--plugin", run / "own_probes.py")
     first = _here("probe", *ask)
     assert first.exit_code == 0, first.stderr
-    (unit,) = Store(run / "results" / "mini").cell(name).probes()
+    (unit,) = Store(root).cell(name).probes()
     assert unit.manifest["attempt"] == 1
     assert str(unit.directory / "some.png") in first.stdout
     second = _here("probe", *ask)

@@ -212,7 +212,7 @@ def test_a_plugin_of_one_file_is_not_run_because_a_record_names_it(tmp_path):
 
 def test_the_real_test_images_have_exactly_the_numbers_of_the_real_row(trained, digits, tmp_path):
     folder = pngs(digits.splits["test"].images, tmp_path / "real")
-    images, labels = digits.splits["test"]
+    images, labels, *_ = digits.splits["test"]
     np.savez(tmp_path / "plain.npz", np.asarray(images[:, 0]), np.asarray(labels))  # arr_0 and arr_1
     paths = [folder, tmp_path / "plain.npz"]
     output = ganbench("evaluate", "--dataset", "digits", *paths, "--json", tmp_path / "scores.json")

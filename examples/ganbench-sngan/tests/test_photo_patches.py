@@ -23,7 +23,7 @@ def test_shapes_and_counts(params: dict[str, int], train: int, test: int) -> Non
     dataset = PhotoPatches(params=PhotoPatches.Params.resolve(params))
     splits = dataset.load(Path())
     assert {name: len(split.images) for name, split in splits.items()} == {"train": train, "test": test}
-    for images, labels in splits.values():
+    for images, labels, *_ in splits.values():
         assert images.shape[1:] == dataset.spec().shape
         assert images.dtype == np.uint8
         assert np.bincount(labels).tolist() == [len(images) / 2] * 2
@@ -38,6 +38,6 @@ def test_no_pixel_is_in_both_splits_and_all_of_the_middle_is_in_one(size: int) -
 
 
 def test_the_two_photographs_differ_in_colour() -> None:
-    images, labels = PhotoPatches().load(Path())["train"]
+    images, labels, *_ = PhotoPatches().load(Path())["train"]
     palace, dahlia = (images[labels == label].mean((0, 2, 3)) for label in (0, 1))
     assert palace.min() > 2 * dahlia.min()
