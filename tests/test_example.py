@@ -10,6 +10,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from environments import ROOT, Environment
 
 EXAMPLE = ROOT / "examples" / "ganbench-sngan"
