@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ganbench
-from kinds import Collections, Encoding, Pairs, PointGAN, Points, Translator
+from kinds import Collections, Encoding, Pairs, Points, Translator
 from PIL import Image
 
 from ganbench.api import DataSpec, Game, Latent, Params, Player, Split
@@ -120,7 +120,7 @@ def test_translations_can_be_drawn_as_many_as_there_are_test_sources(run: Path) 
     assert "pairs has 30 test sources: ask for -n 30 at most" in refused.stderr.replace("\n", " ")
 
 
-@pytest.mark.parametrize("variant", [PointGAN, Translator])
+@pytest.mark.parametrize("variant", [Translator])
 def test_the_conformance_kit_knows_such_games(variant: type) -> None:
     report = check_variant(variant)
     # They are in one file, which imports torch, and need not be good GANs.
@@ -128,7 +128,7 @@ def test_the_conformance_kit_knows_such_games(variant: type) -> None:
     assert len(report.passed) > 15
 
 
-@pytest.mark.parametrize("dataset", [Points, Pairs, Collections])
+@pytest.mark.parametrize("dataset", [Points, Collections])
 def test_the_conformance_kit_knows_such_data(dataset: type) -> None:
     report = check_dataset(dataset)
     assert {outcome.check for outcome in report.failed} == {"imports_no_torch"}, report.summary()

@@ -132,6 +132,7 @@ def killed_again_and_again(toml: Path, folder: Path, kills: int, chance: random.
     return done
 
 
+@pytest.mark.slow  # tests/test_resume.py kills at moments of its choice
 def test_a_grid_killed_at_random_moments_ends_with_the_same_records(toml, tmp_path) -> None:
     killed_again_and_again(toml(GRID), tmp_path, 3, random.Random(time.time_ns()))
 

@@ -342,7 +342,10 @@ def run(tmp_path_factory: pytest.TempPathFactory, data_root: Path, pairs: Path) 
     text = FILE.format(dataset=json.dumps(f"paired:{pairs}"))
     (folder / "bench.toml").write_text(text)
     environment = {**os.environ, "GANBENCH_DATA": str(data_root)}
-    for command in (["run", folder / "bench.toml", "--results", folder], ["report", folder / "translation"]):
+    for command in (
+        ["run", folder / "bench.toml", "--results", folder],
+        ["report", folder / "translation", "--pictures", "none"],
+    ):
         done = ganbench(environment, *command)
         assert done.returncode == 0, done.stderr
     return folder / "translation"
