@@ -21,7 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from ganbench.store import Status
+from ganbench.errors import UserError
+from ganbench.store import Record, Status, Store
 
 _LARGEST = 2**53  # the largest number up to which every integer is a float too
 _LARGEST_SCORE = 1e150  # its square, and so its variance over seeds, is a number still
@@ -350,6 +351,14 @@ def _all_outlines(cells: object) -> bool:
         return False
     is_outline = Outline.__pydantic_validator__.isinstance_python
     return all(map(is_outline, cells.values())) and len({cell["key"] for cell in cells.values()}) == len(cells)
+
+
+def sound_run(store: Store) -> Record:
+    """The content of the folder's ``run.json``. Raises `UserError` where there is none, or it is damaged."""
+    run = store.run()
+    if wrong := check_run(run):
+        raise UserError(f"{store.root} has a damaged run.json: {wrong}; `ganbench doctor {store.root}` shows more")
+    return run
 
 
 def check_task(record: object, unit: Kind | None = None) -> str:

@@ -20,7 +20,7 @@ from ganbench.inspection import UNREADABLE
 from ganbench.inspection import record as inspected
 from ganbench.plugins import installed
 from ganbench.provenance import of_unit
-from ganbench.records import check_run, check_scored
+from ganbench.records import check_scored, sound_run
 from ganbench.store import FORMAT, Record, Store, now
 from ganbench.tables import trusted
 from ganbench.trained import use_named
@@ -72,9 +72,7 @@ def of_run(store: Store, dataset: str | None, metrics: Sequence[str]) -> Protoco
     Raises `UserError` where the run does not have the dataset or the metrics, did not get it ready, or was scored with
     other versions of metrics than today's.
     """
-    run = store.run()
-    if wrong := check_run(run):
-        raise UserError(f"{store.root} has a damaged run.json: {wrong}; `ganbench doctor {store.root}` shows more")
+    run = sound_run(store)
     outlines = run["cells"].values()
     names = list(dict.fromkeys(outline["dataset"] for outline in outlines))
     if dataset is None and len(names) != 1:

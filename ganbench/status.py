@@ -19,9 +19,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ganbench.errors import UserError, on_one_line
+from ganbench.errors import on_one_line
 from ganbench.estimate import Estimates, Wanted, ends_after
-from ganbench.records import check_manifest, check_run
+from ganbench.records import check_manifest, sound_run
 from ganbench.store import PLANNED, Record, Store, Unit
 from ganbench.view import duration, scores
 
@@ -63,9 +63,7 @@ class Status:
 
 def look(store: Store) -> Status:
     """Read the records below `store`. Raises `UserError` where there is no run, or its record is damaged."""
-    run = store.run()
-    if wrong := check_run(run):
-        raise UserError(f"{store.root} has a damaged run.json: {wrong}; `ganbench doctor {store.root}` shows more")
+    run = sound_run(store)
     status, made = Status(run["name"]), store.made()
     seconds = _Seconds(run)
     for name, outline in run["cells"].items():

@@ -42,11 +42,9 @@ def find_cell(store: Store, text: str) -> Unit:
 
     Raises `UserError` where there is none, or where there are several.
     """
-    from ganbench.records import check_run
+    from ganbench.records import sound_run
 
-    run = store.run()
-    if wrong := check_run(run):
-        raise UserError(f"{store.root} has a damaged run.json: {wrong}; `ganbench doctor {store.root}` shows more")
+    run = sound_run(store)
     keys = {name: str(outline["key"]) for name, outline in run["cells"].items()}
     if text in keys:
         return store.cell(text)
