@@ -104,6 +104,7 @@ def look(unit: Unit, outline: Record | None) -> Seen:
             events = _events(seen, manifest)
             _snapshots(seen, manifest.get("files") or {}, events, names)
             _sheets(seen, events, names)
+            _probes(seen)
         elif seen.status == "done":
             with seen.reading("real.png", _ANEW):
                 _check_png(directory / "real.png")
@@ -209,6 +210,32 @@ def _sheets(seen: Seen, events: list[Record], names: Set[str]) -> None:
     expected = {f"{event['generator_updates']:08d}.png" for event in events}
     if (absent := len(expected - found)) and seen.status not in _GOES_ON:
         seen.say("note", "samples", f"{absent} of {len(expected)} sample sheets are missing")
+
+
+def _probes(seen: Seen) -> None:
+    """What probes found of the cell: records that the report would leave out, and pictures that are not whole."""
+    advice = "delete its directory; `ganbench probe` makes it anew"
+    for unit in seen.unit.probes():
+        name, pictures = f"probes/{unit.directory.name}", list[str]()
+        if not (unit.directory / "manifest.json").exists():  # asked for, and never begun
+            continue
+        task: Record = {}
+        with seen.reading(f"{name}/task.json", advice):
+            task = record(unit.directory / "task.json", _no_object)
+            if not seen.unit.directory.name.endswith(f"-{str(task.get('key'))[:12]}"):
+                raise ValueError("its key is that of another cell")
+        with seen.reading(f"{name}/manifest.json", advice):
+            found = records.joined(task, record(unit.directory / "manifest.json", _no_object))
+            if problem := records.check_probed(found) if task else "":
+                raise ValueError(problem)
+            pictures = found["pictures"] if task else []
+        for picture in pictures:
+            with seen.reading(f"{name}/{picture}.png", advice):
+                _check_png(unit.directory / f"{picture}.png")
+
+
+def _no_object(found: object) -> str:
+    return "" if isinstance(found, dict) else "it is not a JSON object"
 
 
 def _check_png(path: Path) -> None:

@@ -312,8 +312,21 @@ class Probed(_Record):
     note: Text = ""
 
 
+def joined(task: Record, manifest: Record) -> Record:
+    """``task.json`` and ``manifest.json`` of a probe as one record of the form of `Probed`, not checked."""
+    about, identity = (known if isinstance(known, dict) else {} for known in map(task.get, ("probe", "identity")))
+    defaults: Record = {"reason": None, "finished": None, "numbers": {}, "pictures": [], "note": ""}
+    return {
+        "name": about.get("name"),
+        "params": about.get("params", {}),
+        "snapshot": identity.get("snapshot"),
+        "status": manifest.get("status"),
+        **{name: manifest.get(name, default) for name, default in defaults.items()},
+    }
+
+
 def check_probed(record: object) -> str:
-    """What is wrong with the record of a probe as `ganbench.report.probes` puts it together; empty when nothing is."""
+    """What is wrong with the record of a probe as `joined` makes it; empty when nothing is."""
     return _wrong(Probed, record)
 
 

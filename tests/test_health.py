@@ -56,6 +56,11 @@ def cell(root: Path, seed: int, status: str) -> dict[str, Any]:
         facts |= {"best": events[0], "last": events[1], "metric_versions": {"fcd": "1"}, "extractors": {}}
         paths = [unit.snapshot("best"), unit.snapshot("last")]
         facts["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+        probe = unit.probe(Path(PROBE).name)
+        identity = {"snapshot": facts["files"][paths[0].name]}
+        probe.create({"unit": "probe", "key": outline["key"], "probe": {"name": "inpaint"}, "identity": identity})
+        probe.update(status="done", numbers={"error": 0.5}, pictures=["sheet"])
+        (probe.directory / "sheet.png").write_bytes(PNG)
     if status == "interrupted":
         for rounds in (90, 100):
             checkpoint(unit, rounds)
@@ -200,6 +205,7 @@ def test_what_is_no_results_folder_is_exit_code_2(folder: Path, tmp_path: Path) 
 # --- damage -----------------------------------------------------------------------------------------------------------
 
 
+PROBE = "probes/inpaint-0123456789ab"
 DAMAGE: dict[str, tuple[int, str, Callable[[Path], object], str]] = {
     "snapshot-changed": (0, "generator-best.safetensors", flip, "does not fit its checksum"),
     "snapshot-missing": (0, "generator-last.safetensors", Path.unlink, "is missing; the scores stand"),
@@ -232,6 +238,10 @@ DAMAGE: dict[str, tuple[int, str, Callable[[Path], object], str]] = {
     "event-schema": (0, "events.jsonl", lambda p: p.write_text("{}\n" + p.read_text()), "line 1: generator_updates"),
     "sheet-empty": (0, "samples/00000050.png", lambda p: p.write_bytes(b""), "is not a PNG"),
     "sheet-strange": (2, "samples/00000050.png", lambda p: p.write_text("GIF89a, not a picture"), "is not a PNG"),
+    "probe-of-another": (0, f"{PROBE}/task.json", lambda p: edit(p, key="0" * 64), "its key is that of another cell"),
+    "probe-task-torn": (0, f"{PROBE}/task.json", lambda p: p.write_text("{"), "is not JSON; delete its directory"),
+    "probe-numbers": (0, f"{PROBE}/manifest.json", lambda p: edit(p, numbers={"error": "low"}), "numbers.error should"),
+    "probe-picture": (0, f"{PROBE}/sheet.png", Path.unlink, "is missing; delete its directory"),
     "sheet-cut": (0, "samples/00000100.png", lambda p: os.truncate(p, 40), "is cut off"),
 }
 

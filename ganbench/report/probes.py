@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from ganbench.contracts import Tables
-from ganbench.records import check_probed
+from ganbench.records import check_probed, joined
 from ganbench.report.leaderboard import Ranked
 from ganbench.report.words import clean, for_csv, number
 from ganbench.store import Record, Unit, read_json
@@ -73,17 +73,9 @@ def _found(ranked: Ranked) -> list[Found]:
 def _record(unit: Unit, key: str) -> Record | None:
     """Task and manifest as one; None where one of them is missing or not what it should be."""
     task, manifest = (_read(unit.directory / name) for name in ("task.json", "manifest.json"))
-    about, identity = (task.get(name) for name in ("probe", "identity"))
-    if not isinstance(about, dict) or not isinstance(identity, dict) or task.get("key") != key:
+    if task.get("key") != key:
         return None
-    fields = ("status", "reason", "finished", "numbers", "pictures", "note")
-    defaults: Record = {"reason": None, "finished": None, "numbers": {}, "pictures": [], "note": ""}
-    record = {
-        "name": about.get("name"),
-        "params": about.get("params", {}),
-        "snapshot": identity.get("snapshot"),
-        **{name: manifest.get(name, defaults.get(name)) for name in fields},
-    }
+    record = joined(task, manifest)
     return None if check_probed(record) else record
 
 
