@@ -20,6 +20,7 @@ from typing import Any
 from ganbench.contracts import Executor
 from ganbench.environment import cores
 from ganbench.errors import UserError
+from ganbench.params import Params
 from ganbench.plugins import Settled
 from ganbench.store import Unit
 
@@ -29,6 +30,12 @@ _SILENCE = 600.0  # seconds after which one that does not answer is taken for lo
 _UNITS = 100  # after so many units a worker is replaced, so that what plugins leak does not add up
 
 _ALIVE, _STOP = None, False  # messages: the question whether a worker is alive and its answer; the request to stop
+
+
+def employ(cls: type[Executor], params: Params, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> Executor:
+    """An executor of a class. Those without parameters need not know of any."""
+    more = {"params": params} if params.fields() else {}
+    return cls(jobs=jobs, device=device, slots_per_gpu=slots_per_gpu, **more)
 
 
 class InlineExecutor(Executor):
