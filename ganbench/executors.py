@@ -85,10 +85,11 @@ class ProcessExecutor(Executor):
     are `slots_per_gpu` slots on each (or `jobs` slots, dealt out over the GPUs in turn).
     """
 
-    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> None:
+    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1, threads: int | None = None) -> None:
+        """`threads` of each worker, where the cores are not this executor's alone."""
         self._gpus = gpu_ids(device)
         self._slots = jobs or len(self._gpus) * slots_per_gpu or cores()
-        self._threads = max(1, cores() // self._slots)
+        self._threads = threads or max(1, cores() // self._slots)
         self._context = context()
         self._idle: list[_Worker] = []
         self._busy: list[_Worker] = []
