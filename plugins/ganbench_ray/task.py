@@ -17,7 +17,7 @@ def do(parcel: Parcel, device: str, threads: int) -> int:
 
 @contextmanager
 def _cancelled() -> Iterator[list[int]]:
-    """Filled when Ray cancels the task, which it does by a Ctrl-C; here that raises nothing, so nothing is broken off."""
+    """Filled when Ray cancels the task, which it does by a Ctrl-C: here that raises nothing, and breaks nothing off."""
     asked: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
     try:
