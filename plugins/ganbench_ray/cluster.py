@@ -27,17 +27,19 @@ def connect(address: str) -> bool:
         raise UserError(f"Ray cannot be imported ({error}): pip install 'ganbench[ray]'") from error
     if ray.is_initialized():
         return False
-    _knock(address or os.environ.get("RAY_ADDRESS", ""))
+    knock(address or os.environ.get("RAY_ADDRESS", ""))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unless somebody asks for it
     try:
         with _our_signals():
             ray.init(address or None, log_to_driver=False, logging_level=logging.CRITICAL, include_dashboard=False)
+        # What raylets say of lost nodes would be printed into the view of the run, and nothing public stops it.
+        ray._private.worker._worker_logs_enabled = False
     except Exception as error:
         raise _no_cluster(address, str(error).strip().partition("\n")[0]) from error
     return True
 
 
-def _knock(address: str) -> None:
+def knock(address: str) -> None:
     """Whether anything listens at HOST:PORT: Ray itself asks for a minute, and then ends the process."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:

@@ -82,7 +82,7 @@ class RayExecutor(Executor):
             while True:
                 directory, future = self._ended.get_nowait()
                 del self._running[directory]
-                ended.append((directory, _code(future)))
+                ended.append((directory, exit_code(future)))
         return ended
 
     def stop(self, directory: Path) -> None:
@@ -110,7 +110,7 @@ class RayExecutor(Executor):
                 ray.shutdown()
 
 
-def _code(future: Future[int]) -> int:
+def exit_code(future: Future[int]) -> int:
     """The exit code of a task's unit. Raises `UserError` where a node is not fit, which ends the run."""
     from ray import exceptions
 
