@@ -71,9 +71,7 @@ def opened(parcel: Parcel) -> Plugins:
 
 def test_a_parcel_says_what_its_unit_is_made_of(unit: Unit) -> None:
     made = Parcel.of(unit.directory).made
-    assert made["gans/mlp-gan" if "gans/mlp-gan" in made else "my-mlp/my-mlp"].startswith(
-        "version 3 of my_mlp.py sha256:"
-    )
+    assert made["my-mlp/my-mlp"].startswith("version 3 of my_mlp.py sha256:")
     assert {"ganbench", "torch", "data/digits", "metrics/fcd", "metrics/classifier"} <= made.keys()
 
 
@@ -174,9 +172,7 @@ def test_how_a_task_ended_is_an_exit_code_or_the_end_of_the_run() -> None:
     assert exit_code(ended(exceptions.NodeDiedError("its node died"))) == -signal.SIGKILL
     assert exit_code(ended(exceptions.TaskCancelledError())) == -signal.SIGTERM
     assert exit_code(ended(of_the_task(exceptions.TaskCancelledError()))) == -signal.SIGTERM
-    with pytest.raises(UserError, match="^torch is 1.0 on head"):
+    with pytest.raises(UserError, match=r"^torch is 1\.0 on head$"):
         exit_code(ended(of_the_task(UserError("torch is 1.0 on head"))))
-    with pytest.raises(
-        UserError, match="^a node cannot run ganbench's cells: ModuleNotFoundError: No module named 'x'"
-    ):
-        exit_code(ended(of_the_task(ModuleNotFoundError("No module named 'x'"))))
+    with pytest.raises(UserError, match=r"^a node cannot run cells \(ModuleNotFoundError: no x\); is ganbench"):
+        exit_code(ended(of_the_task(ModuleNotFoundError("no x"))))

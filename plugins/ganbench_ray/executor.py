@@ -122,12 +122,9 @@ def exit_code(future: Future[int]) -> int:
             raise UserError(str(cause)) from None
         if isinstance(cause, exceptions.TaskCancelledError):
             return -signal.SIGTERM
-        raise UserError(f"a node cannot run ganbench's cells: {_first_line(cause)}") from error
+        why = f"{type(cause).__name__}: {cause}".strip().partition("\n")[0]
+        raise UserError(f"a node cannot run cells ({why}); is ganbench installed there as it is here?") from error
     except exceptions.TaskCancelledError:
         return -signal.SIGTERM
     except exceptions.RayError:  # its process, its node, or what it said is lost
         return -signal.SIGKILL
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
