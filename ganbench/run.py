@@ -176,6 +176,8 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     }
     with _stoppable():
         store.make()
+        if executor.remote and (options.device or plan.benchmark.device) == "auto":
+            view.note(f"device auto means {device}, as on this machine; cells run on others: write cpu or cuda")
         if device == "cpu" and plan.benchmark.precision == "bf16" and bf16() == "":
             view.note(f"{EMULATED}; fp32 is faster there")
         _prepare(plan, store, on_unit, crew, options, view)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ganbench.errors import UserError
 from ganbench.plugins import Named, let_go, use
 from ganbench.store import Store, Unit
 from ganbench.testing.kit import suite
@@ -34,9 +35,8 @@ variants = ["mlp-gan", "dcgan"]
 datasets = ["digits"]
 params.width = 8
 """
-LONG = (
-    GRID.replace("20 }", "4000 }").replace("times = 2", "times = 8").replace(', "dcgan"', "").replace("= 2\n", "= 3\n")
-)
+LONG = GRID.replace("20 }", "1500 }").replace("times = 2", "times = 6").replace(', "dcgan"', "")
+LONG = LONG.replace("seeds = 2", "seeds = 3")
 OWN = """
 import os
 from ganbench.api import hookimpl
@@ -122,8 +122,13 @@ def until(happened: Callable[[], Any], patience: float = 120.0) -> Any:
 
 
 def with_checkpoints(root: Path, count: int) -> list[Unit]:
-    """The cells once so many of them have left a checkpoint, of which the last evaluation leaves none."""
-    return until(lambda: cells if len(cells := [c for c in Store(root).cells() if c.checkpoints()]) >= count else [])
+    """The cells, once so many of them train and have left a checkpoint."""
+
+    def found() -> list[Unit]:
+        cells = [cell for cell in Store(root).cells() if cell.checkpoints()]
+        return cells if len(cells) >= count else []
+
+    return until(found)
 
 
 @pytest.fixture(scope="module")
@@ -180,9 +185,7 @@ def test_ctrl_c_stops_within_seconds_and_the_run_goes_on(
     path = benchmark(tmp_path, LONG, cluster)
     process = start(path)
     root = tmp_path / "results" / "grid"
-    cells = until(
-        lambda: units if len(units := [c for c in Store(root).cells() if "updates" in c.progress()]) == 3 else []
-    )
+    cells = with_checkpoints(root, 3)
     pids = [cell.manifest["pid"] for cell in cells]
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     began = time.monotonic()
@@ -215,12 +218,20 @@ def test_a_node_that_has_another_version_is_refused(cluster: Any, tmp_path: Path
 def test_there_are_as_many_slots_as_the_cluster_has_room(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from ganbench_ray import executor as module
 
+    def made(device: str = "cpu", **values: Any) -> module.RayExecutor:
+        params = module.RayParams(address=cluster.address, **values)
+        return module.RayExecutor(jobs=None, device=device, slots_per_gpu=3, params=params)
+
     monkeypatch.setattr(module, "_COUNTED", 0.0)
-    executor = module.RayExecutor(jobs=None, device="cpu", params=module.RayParams(address=cluster.address))
+    executor = made()
     try:
         assert executor.slots == 3
-        node = cluster.add_node(num_cpus=2)
+        node = cluster.add_node(num_cpus=2, num_gpus=1)  # Ray believes it
         until(lambda: executor.slots == 5, 30)
+        assert made(cpus=2).slots == 1
+        assert made("cuda").slots == 2  # as many as it has CPUs
+        with pytest.raises(UserError, match=r"^no node of the cluster has room for a cell \(CPU 1, memory 9000 GiB\)"):
+            made(memory=9000.0)
         cluster.remove_node(node)
         until(lambda: executor.slots == 3, 30)
     finally:

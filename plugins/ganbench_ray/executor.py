@@ -48,8 +48,17 @@ class RayExecutor(Executor):
         if params.memory:
             self._needs["memory"] = params.memory * 2**30
         self._ours = cluster.connect(params.address)
-        self._room, self._counted = 0, float("-inf")
+        self._room, self._counted = cluster.room(self._needs), time.monotonic()
+        if not self._room:
+            self.cancel()
+            raise UserError(f"no node of the cluster has room for a cell ({self._asked()}); `ray status` shows them")
         self._task = self._remote()
+
+    def _asked(self) -> str:
+        """What a cell takes, in words."""
+        shown = {"CPU": "CPU {:g}", "GPU": "GPU {:.3g}", "memory": "memory {:g} GiB"}
+        units = {"memory": 2**30}
+        return ", ".join(shown[name].format(need / units.get(name, 1)) for name, need in self._needs.items())
 
     def _remote(self) -> Any:
         import ray
