@@ -22,7 +22,7 @@ from ganbench.data import data_root, lookup
 from ganbench.environment import EMULATED, bf16, cores, machine
 from ganbench.errors import UserError
 from ganbench.estimate import Estimates, ends_after, sentence
-from ganbench.executors import InlineExecutor
+from ganbench.executors import InlineExecutor, employ
 from ganbench.observed import Observed
 from ganbench.plan import Cell, Plan
 from ganbench.plugins import Plugins, use
@@ -42,7 +42,7 @@ class Options:
     only: Sequence[str] = ()
     jobs: int | None = None
     device: str | None = None
-    executor: str = "process"
+    executor: str | None = None  # the file's, if it names one, or ``process``
     fail_fast: bool = False
     retry: Sequence[str] = ()  # statuses, of those that ended
     stale: Literal["retrain", "keep"] | None = None
@@ -68,10 +68,17 @@ class Outcome:
     trained: int = 0
 
 
-def choose_device(wanted: str) -> str:
-    """``auto`` as ``cuda`` where there is a usable GPU, else ``cpu``. Raises `UserError` when the GPU is not there."""
+def choose_device(wanted: str, *, elsewhere: bool = False) -> str:
+    """``auto`` as ``cuda`` where there is a usable GPU, else ``cpu``. Raises `UserError` when the GPU is not there.
+
+    `elsewhere`: cells run on other machines, and ``cuda`` is taken at its word.
+    """
     if not re.match(DEVICE, wanted):  # the file's was checked with the file
         raise UserError(f"--device {wanted!r} is not one of auto, cpu, cuda, cuda:N")
+    if elsewhere and ":" in wanted:
+        raise UserError(f"device {wanted!r} is one GPU of this machine, and cells run on others; write 'cuda'")
+    if elsewhere and wanted != "auto":
+        return wanted
     if wanted == "cpu" or (wanted == "auto" and shutil.which("nvidia-smi") is None):
         return "cpu"  # without importing torch
     import torch
@@ -144,8 +151,9 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     Several runs may be at work in one folder at once: each takes the units that no other has taken.
     """
     use(plugins.named)  # those of another file may have been in use last
-    device = choose_device(options.device or plan.benchmark.device)
-    executor: type[Executor] = plugins.find("executors", options.executor).load()
+    chosen = plan.executor_called(options.executor)
+    executor: type[Executor] = chosen.component.load()
+    device = choose_device(options.device or plan.benchmark.device, elsewhere=executor.remote)
     on_unit = device.partition(":")[0]  # a worker sees only the GPU it was given
     if options.only:  # before anything is created, and while it can still be refused: does the selection match?
         selected(plan.cells({}, on_unit), options.only)
@@ -153,7 +161,7 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     def crew(jobs: int | None, share: int = 1) -> Executor:
         if options.debug:
             return InlineExecutor(jobs=jobs, device=device, debug=True)
-        return executor(jobs=jobs, device=device, slots_per_gpu=share)
+        return employ(executor, chosen.params, jobs=jobs, device=device, slots_per_gpu=share)
 
     outline = {
         "name": plan.benchmark.name,

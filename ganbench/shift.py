@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ganbench import locks
 from ganbench.contracts import Executor
+from ganbench.environment import out_of_memory_kills
 from ganbench.errors import StorageError
 from ganbench.store import Record, Unit, cannot_write
 from ganbench.worker import AGAIN, CANNOT_WRITE
@@ -128,7 +129,7 @@ class Shift:
         self.watch({path.name: self.progress.get(path.name, {}) for path in self.running})
 
     def _submit(self, unit: Unit) -> None:
-        self.running[unit.directory] = _Running(unit, _out_of_memory_kills())
+        self.running[unit.directory] = _Running(unit, out_of_memory_kills())
         self.executor.submit(unit.directory)
 
     def _take(self, running: _Running, code: int) -> bool:
@@ -187,7 +188,7 @@ def _close(running: _Running, code: int | None, minutes: float | None = None) ->
     if code != -signal.SIGKILL:
         ended = f"was killed by {_name(-code)}" if code < 0 else f"ended with exit code {code} before it was done"
         return "failed", unit.end("failed", f"its process {ended}; see log.txt")
-    if _out_of_memory_kills() > running.out_of_memory:
+    if out_of_memory_kills() > running.out_of_memory:
         return "oom", unit.end("oom", "the system killed its process for lack of memory")
     return "lost", unit.end("interrupted", "its process was killed from outside (SIGKILL)")
 
@@ -197,12 +198,3 @@ def _name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _out_of_memory_kills() -> int:
-    """How many processes the system has killed for lack of memory since it was started; 0 where it does not count."""
-    try:
-        counters = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
-    except (OSError, ValueError):
-        return 0
-    return int(counters.get("oom_kill", 0))

@@ -33,6 +33,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -280,6 +281,21 @@ class Unit:
         for name in ("cell.json", "task.json"):
             with suppress(FileNotFoundError), (self.directory / name).open("rb") as file:
                 os.fsync(file.fileno())
+
+    def mark(self) -> str:
+        """Leave a file by a name that was never there before, for `marked`; its name."""
+        name = f".sent-{secrets.token_hex(8)}.tmp"  # one that nobody looks for is swept away
+        with _writing(self.directory):
+            (self.directory / name).touch()
+        return name
+
+    def marked(self, name: str) -> bool:
+        """Whether that file is here, and this the directory that was marked: once, for it is removed."""
+        try:
+            (self.directory / name).unlink()
+        except OSError:
+            return False
+        return True
 
     def sweep(self) -> None:
         """Delete what killed processes were just writing. Only for the one that is at work here."""
