@@ -154,7 +154,9 @@ def main(cells: str, slots: int, seconds: float, folder: Path | None) -> None:
     click.echo(f"until the last has ended        {found['seconds']:8.1f} s, and then {found['seconds_after']:.1f} s")
     click.echo(f"dispatches per second           {found['dispatches_per_second']:8.1f}")
     click.echo(f"idle share of slots             {found['idle_share']:8.2%}")
-    click.echo(f"main process                    {found['megabytes']:8.0f} MB, {found['processor_seconds']:.0f} s of processor")
+    click.echo(
+        f"main process                    {found['megabytes']:8.0f} MB, {found['processor_seconds']:.0f} s of processor"
+    )
     click.echo(f"store operations per cell       {sum(kinds.values()):8.2f}  {kinds}")
 
 

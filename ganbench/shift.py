@@ -61,7 +61,7 @@ class Shift:
         self.begin, self.watch, self.ended, self.note = begin, watch, ended, note
         self.waiting = deque(todo)  # the next one first
         self.elsewhere: list[Unit] = []  # what another run has; perhaps that one dies
-        self.running: dict[Path, _Running] = {}  # in the order of their starts
+        self.running: dict[Path, _Running] = {}
         self.progress: dict[str, Record] = {}  # of what runs, as it was seen last
         self.seen: list[Unit] = []  # the units that were looked at last
         self.turns: deque[_Running] = deque()  # whose progress is still to be looked at in this round of looks
@@ -90,9 +90,9 @@ class Shift:
                     looked = 0.0
                     if self._take(self.running.pop(directory), code):
                         return
-                self._watch_the_clock()
                 if time.monotonic() - told > (_WATCH if len(self.running) <= _LOOKS else _TURN):
                     told = time.monotonic()
+                    self._watch_the_clock()
                     self._look()
                 time.sleep(_POLL)
         finally:
@@ -161,11 +161,11 @@ class Shift:
     def _watch_the_clock(self) -> None:
         if self.limits.minutes is None:
             return
-        latest = time.monotonic() - self.limits.minutes * 60
+        now = time.monotonic()
+        for directory in self.executor.waiting():
+            self.running[directory].started = now
         for running in self.running.values():
-            if running.started >= latest:
-                return  # and so were all after it
-            if not running.timed_out:
+            if not running.timed_out and now - running.started > self.limits.minutes * 60:
                 running.timed_out = True
                 self.executor.stop(running.unit.directory)
 

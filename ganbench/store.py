@@ -18,9 +18,11 @@
             generator-best.safetensors, generator-last.safetensors
             checkpoint-<rounds>.pt          the last two, what a killed cell goes on from (deleted at the end)
             .claim, .work               locks: of the run that took the unit, of the process at work on it
+            .slurm                      which job of Slurm it has, while it has one
             log.txt                     what the process printed, tracebacks included
             probes/<probe>-<hash>/      what probes found: task.json, manifest.json, PNG files; no part of the cell
         observers/                      what observers write; not read by ganbench
+        slurm/                          what jobs of Slurm were submitted with; empty but for logs when none is left
         scored/<dataset>/<name>.json    scores of images that were not trained here (`ganbench evaluate --into`)
         retired/<cell>~<n>/             cells trained by other code than today's, set aside by `--stale retrain`
         results.parquet, leaderboard.csv, leaderboard.md, report/      derived; deleting them loses nothing
@@ -497,6 +499,12 @@ class Store:
         from ganbench import tables
 
         return tables.build(self)
+
+
+def root_of(directory: Path) -> Path:
+    """The results folder that the unit in `directory` (of a cell, a reference or a probe) belongs to."""
+    below = next((path for path in directory.parents if path.name in ("cells", "references")), directory)
+    return below.parent
 
 
 def latest(results: Path) -> Store:
