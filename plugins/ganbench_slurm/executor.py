@@ -1,8 +1,7 @@
-"""The executor ``slurm``. Submitit is imported when one is made, so that `ganbench list` and `plan` do not wait for it."""
+"""The executor ``slurm``. Submitit is imported when one is made: `ganbench list` and `plan` do not wait for it."""
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Collection
@@ -102,7 +101,7 @@ class SlurmExecutor(Executor):
         return self._submitters[root]
 
     def _look(self) -> list[tuple[Path, int]]:
-        """Ask Slurm for all jobs. One that it has no more, or has ended, is over when it left a result, or none twice."""
+        """Ask Slurm for all jobs. One that has ended or is not known any more is over: with its result, or none twice."""
         self._looked, ended = time.monotonic(), []
         states = self._queue.states()
         self._pending = {directory for directory in self._pending if states.get(self._jobs[directory]) == "PENDING"}
@@ -130,21 +129,25 @@ class SlurmExecutor(Executor):
         _record(directory).unlink(missing_ok=True)
 
     def stop(self, directory: Path) -> None:
+        if directory in self._gathered:
+            self._hand_over()
         if job := self._jobs.get(directory):
             self._queue.cancel([job])
 
     def cancel(self) -> None:
         self._gathered = []
-        if not self._jobs:
-            return
-        self._queue.cancel(self._jobs.values())
+        if self._jobs:
+            self._queue.cancel(self._jobs.values())
         deadline = time.monotonic() + _GRACE
         while self._jobs and time.monotonic() < deadline:  # what does not end by then, Slurm kills
             try:
                 self._look()
             except UserError:
                 continue
-            time.sleep(0.5)
+            time.sleep(min(0.5, _LOOK))
+        if not self._jobs:
+            for submitter in self._submitters.values():
+                submitter.sweep()
 
 
 def _record(directory: Path) -> Path:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 #: States of jobs that are over and will not run again.
 TERMINAL = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
+    (
+        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
+        *("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
+    )
 )
 _ARRAY = 500  # jobs of one array; clusters allow 1,000 by default
 _AGAIN = 1_000_000  # times that a job may meet its time limit
@@ -27,7 +30,7 @@ _PATIENCE = 600.0  # seconds for which Slurm's controller may not answer
 
 
 class Queue:
-    """This user's jobs."""
+    """The jobs of this user."""
 
     def __init__(self) -> None:
         """Raises `UserError` where Slurm or submitit is not there."""
@@ -104,6 +107,11 @@ class Submitter:
             for path in (paths.stdout, paths.stderr, paths.result_pickle):
                 path.unlink(missing_ok=True)
         paths.submitted_pickle.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Delete what arrays were submitted with, once all their jobs are over."""
+        for path in (*self._folder.glob("*_submission.sh"), *self._folder.glob(".submission_file_*.sh")):
+            path.unlink(missing_ok=True)
 
 
 def parameters(params: SlurmParams, *, gpu: bool) -> dict[str, Any]:
