@@ -1,10 +1,11 @@
-"""What the main process can keep busy: a real `ganbench run` of many cells on many slots that are simulated.
+"""What the main process can keep busy: a real run of many cells on many slots that are simulated.
 
     python bench/cluster.py --cells 100000 --slots 1000 --seconds 4
 
-Real are the plan, the scheduler (`ganbench.run`, `ganbench.shift`), every record on the disk, the view as on a terminal,
-and the clock. Simulated is the training: `bench/simulated.py` ends cells after log-normal times and writes their records
-from another process. Time is compressed: a slot asks for its next cell after seconds instead of hours.
+Real are the plan, the scheduler (`ganbench.run`, `ganbench.shift`), every record on the disk, the view as it is on a
+terminal, and the clock. Simulated is the training: `bench/simulated.py` ends cells after log-normal times and writes
+their records, in another process. Time is compressed: a slot asks for its next cell after seconds instead of hours.
+Left out are the estimate of the disk space, since cells that train nothing need none, and the report after the run.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def measured(folder: Path, slots: int) -> None:
     from ganbench.view import RunView
 
     began = time.monotonic()
-    space.check = lambda root, need: None  # cells that train nothing need no room
+    space.estimate = lambda *asked, **options: None
     counted = Counted(folder / "results" / "cells")
     plan, source = resolve(*read(folder / "bench.toml"), installed()), (folder / "bench.toml").read_text()
     with (folder / "terminal").open("w") as screen:

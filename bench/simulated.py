@@ -1,14 +1,15 @@
 """A cluster that is simulated: an executor whose nodes train nothing, and write what workers there would have written.
 
-The nodes are one process beside the main one (``python simulated.py SECONDS``), which takes directories, ends each after
-a time drawn from a log-normal distribution, and writes its records as a worker does, but for the wait for the disk: on a
-real cluster others wait for it. `bench/cluster.py` makes a plugin of this file.
+The nodes are one process beside the main one (``python simulated.py SECONDS``), which takes directories, ends each
+after a time drawn from a log-normal distribution, and writes its records as a worker does, but for the wait for the
+disk, which on a real cluster others have. `bench/cluster.py` makes a plugin of this file.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import math
 import os
 import random
 import select
@@ -105,7 +106,7 @@ def nodes(mean: float) -> None:
     events = scale.evaluations(default_rng(0), 64)
     done = scale.manifest(events[-1], events[0], 300.0, {})
     draw = random.Random(0)
-    middle = mean / 2.718281828459045 ** (SPREAD**2 / 2)
+    middle = mean / math.exp(SPREAD**2 / 2)
     due: list[tuple[float, str, str]] = []
     rest = b""
     while True:
@@ -117,7 +118,7 @@ def nodes(mean: float) -> None:
             for line in lines:
                 directory, chance = line.decode(), draw.random()
                 ending = "lost" if chance < FAILURES / 2 else "failed" if chance < FAILURES else "done"
-                seconds = middle * 2.718281828459045 ** draw.gauss(0.0, SPREAD)
+                seconds = middle * math.exp(draw.gauss(0.0, SPREAD))
                 heapq.heappush(due, (time.monotonic() + seconds, directory, ending))
                 _write(f"{directory}/manifest.json", {**done, "status": "running", "pid": 1, "host": "node"})
                 _write(f"{directory}/progress.json", {"spent": 0.5, "updates": 1000, "metrics": {"fcd": 9.0}})

@@ -322,7 +322,7 @@ class Unit:
         return manifest
 
     def end(self, status: Status, reason: str, **facts: Any) -> Record:
-        """Write down how an attempt ended, and return the manifest. What is not done keeps its last evaluation there."""
+        """Write down how an attempt ended; the manifest, where what is not done keeps its last evaluation."""
         if status != "done":
             with suppress(ValueError, RecursionError):
                 facts["last_evaluation"] = next(reversed(self.events()), None)

@@ -18,7 +18,6 @@ from ganbench.errors import on_one_line
 from ganbench.plan import Cell
 from ganbench.store import Record
 
-
 _BARS = 20  # of running cells on a terminal; there can be a thousand
 
 
@@ -116,7 +115,8 @@ class RunView(AbstractContextManager["RunView"]):
                 todo = self._total - self._finished - share
                 left = f"about {duration(todo * (time.perf_counter() - self._began) / trained)} left"
             if len(units) > len(shown):
-                left += f"; {len(units):,} run, {len(shown)} of them are shown"
+                shares = f"{len(units):,} run, {len(shown)} of them are shown"
+                left = f"{left}; {shares}" if left else shares
             self._progress.update(self._overall, completed=self._finished + share, facts=left)
 
     def finished(self, cell: Cell, manifest: Record) -> None:

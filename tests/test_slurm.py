@@ -1,4 +1,4 @@
-"""What the executor ``slurm`` decides, with commands that stand in for Slurm's (tests/test_slurm_cluster.py: a real one)."""
+"""What the executor ``slurm`` decides, with commands that stand in for Slurm's; a real one: test_slurm_cluster.py."""
 
 from __future__ import annotations
 
@@ -120,9 +120,7 @@ def test_units_that_are_submitted_together_are_one_array_and_know_their_jobs(slu
     assert set(made.waiting()) == {unit.directory for unit in units[1:]}
 
 
-def test_a_unit_is_reported_once_with_what_its_job_returned_and_leaves_nothing(
-    slurm: Slurm, units: list[Unit]
-) -> None:
+def test_a_unit_is_reported_once_with_what_its_job_returned_and_leaves_nothing(slurm: Slurm, units: list[Unit]) -> None:
     made = submitted(units)
     slurm.now(j1_0="RUNNING", j1_1="COMPLETED", j1_2="")
     returned(units[1], "1_1", 0)
@@ -196,13 +194,13 @@ def test_while_slurm_does_not_answer_nothing_is_decided(
 
 def test_what_sbatch_or_a_node_refuses_ends_the_run_in_a_sentence(slurm: Slurm, units: list[Unit]) -> None:
     (slurm.folder / "refuses").touch()
-    with pytest.raises(UserError, match="sbatch refuses the jobs: .*invalid partition specified: night"):
+    with pytest.raises(UserError, match=r"sbatch refuses the jobs: .*invalid partition specified: night"):
         submitted(units)
     (slurm.folder / "refuses").unlink()
     made = submitted(units)
     slurm.now(j1_0="COMPLETED")
     returned(units[0], "1_0", "torch is 2.15 on login and 2.14 on node7; install the same on both")
-    with pytest.raises(UserError, match="torch is 2.15 on login"):
+    with pytest.raises(UserError, match=r"torch is 2\.15 on login"):
         made.poll()
     slurm.now(j1_1="FAILED")
     returned(units[1], "1_1", "Traceback ...\nModuleNotFoundError: No module named 'torch'", "error")

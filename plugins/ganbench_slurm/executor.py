@@ -101,7 +101,7 @@ class SlurmExecutor(Executor):
         return self._submitters[root]
 
     def _look(self) -> list[tuple[Path, int]]:
-        """Ask Slurm for all jobs. One that has ended or is not known any more is over: with its result, or none twice."""
+        """Ask Slurm for all jobs. One that has ended or is not known any more is over: with a result, or none twice."""
         self._looked, ended = time.monotonic(), []
         states = self._queue.states()
         self._pending = {directory for directory in self._pending if states.get(self._jobs[directory]) == "PENDING"}
