@@ -5,6 +5,7 @@
     results/<name>/
         run.json                        what the last `ganbench run` asked for: name, rank, metrics, budget, cells
         benchmark.toml                  the file it read
+        run.log                         what a run in the background said (`ganbench run --detach`)
         slots.json                      how many cells share a GPU, where that was measured
         references/<dataset>/           task.json, manifest.json, real.png, log.txt: one dataset made ready
         cells/<variant>-<dataset>-s<seed>-<key>/
@@ -417,6 +418,11 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._cells = root / "cells"
+
+    @property
+    def log(self) -> Path:
+        """What a run in the background (`ganbench run --detach`) says."""
+        return self.root / "run.log"
 
     def make(self) -> None:
         """Make the directory. Raises `StorageError` where it cannot be written."""
