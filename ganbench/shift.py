@@ -34,7 +34,7 @@ class Limits:
 @dataclass
 class _Running:
     unit: Unit
-    out_of_memory: int
+    out_of_memory: int | None
     started: float = field(default_factory=time.monotonic)
     timed_out: bool = False
 
@@ -129,7 +129,8 @@ class Shift:
         self.watch({path.name: self.progress.get(path.name, {}) for path in self.running})
 
     def _submit(self, unit: Unit) -> None:
-        self.running[unit.directory] = _Running(unit, out_of_memory_kills())
+        here = not self.executor.remote  # what this machine's system kills says nothing of others
+        self.running[unit.directory] = _Running(unit, out_of_memory_kills() if here else None)
         self.executor.submit(unit.directory)
 
     def _take(self, running: _Running, code: int) -> bool:
@@ -188,7 +189,7 @@ def _close(running: _Running, code: int | None, minutes: float | None = None) ->
     if code != -signal.SIGKILL:
         ended = f"was killed by {_name(-code)}" if code < 0 else f"ended with exit code {code} before it was done"
         return "failed", unit.end("failed", f"its process {ended}; see log.txt")
-    if out_of_memory_kills() > running.out_of_memory:
+    if running.out_of_memory is not None and out_of_memory_kills() > running.out_of_memory:
         return "oom", unit.end("oom", "the system killed its process for lack of memory")
     return "lost", unit.end("interrupted", "its process was killed from outside (SIGKILL)")
 

@@ -186,6 +186,11 @@ def write_json(path: Path, record: Mapping[str, Any], *, durable: bool = True) -
     write_atomically(path, json.dumps(record, indent=1, allow_nan=True) + "\n", durable=durable)
 
 
+def _line_by_line(record: Mapping[str, Any]) -> str:
+    """JSON with a line for each of the record's names: with indents inside of them it takes ten times as long."""
+    return "{\n" + ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()) + "\n}\n"
+
+
 def _lines(run: Mapping[str, Any]) -> str:
     """A run as JSON with a line per cell: with indents inside of them 100,000 cells take half a minute to write."""
     encode = json.JSONEncoder().encode
@@ -277,7 +282,7 @@ class Unit:
                 self.directory.mkdir(parents=True, exist_ok=True)
             name = "cell.json" if task["unit"] == "cell" else "task.json"
             if self.fresh or read_json(self.directory / name) != task:
-                write_json(self.directory / name, task, durable=False)
+                write_atomically(self.directory / name, _line_by_line(task), durable=False)
 
     def settle(self) -> None:
         """Wait until the task is on the disk, so that no record of it outlives it in a power cut."""

@@ -50,6 +50,7 @@ class RunView(AbstractContextManager["RunView"]):
             _Facts(),
             console=console,
             transient=True,
+            refresh_per_second=5,
             disable=not console.is_terminal,
         )
         self._overall: TaskID | None = None
