@@ -152,6 +152,7 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @click.option("--retry", multiple=True, type=click.Choice((*_TRIED, "all")), help="Train again what ended like this.")
 @click.option("--stale", type=click.Choice(("retrain", "keep")), help="Cells trained by other code than today's.")
 @click.option("--pdb", is_flag=True, help="Run in this process, and examine in pdb what a cell raises.")
+@click.option("--detach", is_flag=True, help="Go on in the background, and return at once.")
 def run(
     files: tuple[Path, ...],
     results: Path,
@@ -163,6 +164,7 @@ def run(
     retry: tuple[str, ...],
     stale: Literal["retrain", "keep"] | None,
     pdb: bool,
+    detach: bool,
 ) -> None:
     """Train and score every cell of a benchmark FILE that is not done yet; of several files one after the other.
 
@@ -175,7 +177,9 @@ def run(
       ganbench run benchmark.toml --only dcgan --only 'wgan*' --jobs 1
       ganbench run studies/mnist-short.toml --device cuda:0 --results /data/results
       ganbench run benchmark.toml --retry oom --retry timeout
+      ganbench run benchmark.toml --executor slurm --detach
     """
+    from ganbench import detached
     from ganbench.run import Options, Stopped
 
     retried = _TRIED if "all" in retry else retry
@@ -185,6 +189,13 @@ def run(
     for plugin in installed().plugins:
         if plugin.state in ("broken", "incompatible"):
             click.echo(on_one_line(f"{plugin} is {plugin.state} and left out: {plugin.reason}"), err=True)
+    if detach:
+        if pdb:
+            raise UserError("--pdb needs a terminal, and --detach has none: leave one of them away")
+        for plan, _ in loaded:
+            plan.executor_called(executor)  # or it would be in the log that there is none
+        detached.start([word for word in sys.argv[1:] if word != "--detach"], _store(results, loaded[0][0]))
+        return
     failed = False
     for plan, source in loaded:
         if len(loaded) > 1:

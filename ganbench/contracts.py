@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -363,6 +363,10 @@ class Executor(_Checked, ABC):
     @abstractmethod
     def poll(self) -> list[tuple[Path, int]]:
         """Units that ended since the last call, each with its exit code (negative: the signal that killed it)."""
+
+    def waiting(self) -> Collection[Path]:
+        """Units that were submitted and have not begun, because the machines are taken: their time does not count."""
+        return ()
 
     @abstractmethod
     def stop(self, directory: Path) -> None:

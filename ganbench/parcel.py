@@ -75,10 +75,10 @@ class Parcel:
                     crew.stop(Path(self.directory))
                 time.sleep(_POLL)
         except BaseException:
-            _dismiss()
+            dismiss()
             raise
         if device != "cpu":
-            _dismiss()
+            dismiss()
         ((_, code),) = ended
         if code == -signal.SIGKILL and not asked and out_of_memory_kills() > killed:
             Unit(Path(self.directory)).end("oom", f"{platform.node()} killed its process for lack of memory")
@@ -144,13 +144,13 @@ def _crew(device: str, threads: int) -> ProcessExecutor:
     """An executor of one process, the last unit's where it fits."""
     purpose = device, os.environ.get("CUDA_VISIBLE_DEVICES"), threads, Settled.here()
     if not _kept or _kept[0][0] != purpose:
-        _dismiss()
+        dismiss()
         _kept.append((purpose, ProcessExecutor(jobs=1, device=device, threads=threads)))
     return _kept[0][1]
 
 
 @atexit.register
-def _dismiss() -> None:
-    """End the process that is kept. At the end of this one too, which else would wait for it forever."""
+def dismiss() -> None:
+    """End the process that is kept, with a checkpoint. At the end of this one too, which else would wait forever."""
     while _kept:
         _kept.pop()[1].cancel()

@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from ganbench.store import PLANNED, Record, Store, Unit
 from ganbench.worker import lacking
 
 _TRIED = ("failed", "oom", "timeout", "diverged")
+_DONE: Record = {"status": "done"}  # all that is kept of the manifests of done cells
 
 
 @dataclass(frozen=True)
@@ -296,8 +297,8 @@ def _probe(
         unit.create(tasks[unit.directory])
         return True
 
-    def ended(unit: Unit) -> bool:
-        manifest, task = unit.manifest, tasks[unit.directory]
+    def ended(unit: Unit, manifest: Record) -> bool:
+        task = tasks[unit.directory]
         if manifest["status"] != "done":
             what = f"probe {task['probe']['name']} of {task['variant']} on {task['dataset']}"
             view.note(f"{what} is {manifest['status']}: {manifest.get('reason') or 'see its log.txt'}")
@@ -323,7 +324,7 @@ class _Training:
         self.retrained: set[str] = set()  # to be set aside and trained again
         self.attempts: dict[str, int] = {}
         self.todo: dict[str, bool] = {}  # what wants work -> whether that is training
-        self.finished: set[str] = set()  # what is done and wants none
+        self.manifests: dict[str, Record] = {}  # of what is done and wants none, and of what has ended
         self.estimates = Estimates(on_unit)
         self.learnt, self.rested = True, 0.0  # whether there are records that the order does not know, and until when
         found: list[str] = []
@@ -341,7 +342,7 @@ class _Training:
             if self._wants(cell, manifest):
                 self.todo[name] = not done or name in self.retrained
             elif done:
-                self.finished.add(name)
+                self.manifests[name] = _DONE
         if self.todo:
             self.estimates.add_former(store, cells)
         if found and options.stale is None:
@@ -418,8 +419,8 @@ class _Training:
     def _begin(self, unit: Unit) -> bool:
         """Make a cell that this run has taken ready for its worker; False where it is no longer wanted."""
         name = unit.directory.name
-        cell = self.cells[name]
-        if not self._wants(cell, unit.manifest):
+        cell, manifest = self.cells[name], PLANNED if unit.fresh else unit.manifest
+        if not self._wants(cell, manifest):
             return False
         if name in self.retrained:
             self.store.retire(unit)
@@ -427,14 +428,16 @@ class _Training:
             unit.release()  # the claim went with the directory
             if not unit.claim():
                 return False
+            manifest = PLANNED
         unit.create(cell.task)
-        self.trained += unit.status != "done"
+        self.trained += manifest["status"] != "done"
         self.observed.started(unit)
         return True
 
-    def _ended(self, unit: Unit) -> bool:
+    def _ended(self, unit: Unit, manifest: Record) -> bool:
         """Tell of a cell that has ended; whether the run shall end with it."""
-        manifest, cell = unit.manifest, self.cells[unit.directory.name]
+        cell = self.cells[unit.directory.name]
+        self.manifests[cell.directory] = _DONE if manifest["status"] == "done" else manifest
         if manifest["status"] == "done":
             self.estimates.add_cell(cell, manifest)
             self.learnt = True
@@ -447,8 +450,8 @@ class _Training:
         outcome = Outcome(trained=self.trained)
         for cell in self.cells.values():
             name = cell.directory
-            # What was done when this run began stays so; all else may have changed, by another run too.
-            manifest = {"status": "done"} if name in self.finished else self.store.cell(name).manifest
+            # What ended in this run, or was done before it, stays so; all else may have changed, by another run too.
+            manifest = self.manifests.get(name) or self.store.cell(name).manifest
             status = state(cell, manifest)
             outcome.statuses[status] += 1
             if status not in ("done", "skipped"):
@@ -469,17 +472,17 @@ class _Training:
         if not self.learnt or began < self.rested:
             return
         self.learnt = False
-        self.shift.waiting.sort(key=self._order, reverse=True)
+        self.shift.waiting = deque(sorted(self.shift.waiting, key=self._order, reverse=True))
         busy = []
         for running in self.shift.running.values():
-            spent = running.unit.progress().get("spent", 0.0)
+            spent = self.shift.progress.get(running.unit.directory.name, {}).get("spent", 0.0)
             busy.append(self._order(running.unit) * (1.0 - spent))
         left = ends_after(map(self._order, self.shift.waiting), self.shift.executor.slots, busy)
         self.view.expect(left if left < float("inf") else None)
         self.rested = time.monotonic() + 50 * (time.monotonic() - began)
 
     def _watch(self, units: Mapping[str, Record]) -> None:
-        for running in self.shift.running.values():
-            self.observed.look(running.unit, units.get(running.unit.directory.name, {}))
+        for unit in self.shift.seen:
+            self.observed.look(unit, units.get(unit.directory.name, {}))
         self._reorder()
         self.view.running(units)
