@@ -58,6 +58,11 @@ class Parcel:
             mark=unit.mark(),
         )
 
+    @property
+    def waits(self) -> bool:
+        """Whether nobody has begun to do it yet."""
+        return Unit(Path(self.directory)).unseen(self.mark)
+
     def run(self, *, device: str, threads: int, stop: Callable[[], bool]) -> int:
         """Do the unit on this machine, in a process of its own, which is kept for the next one; its exit code.
 

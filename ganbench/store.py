@@ -305,6 +305,10 @@ class Unit:
             return False
         return True
 
+    def unseen(self, name: str) -> bool:
+        """Whether a mark is still there: nobody has asked for it yet."""
+        return (self.directory / name).exists()
+
     def sweep(self) -> None:
         """Delete what killed processes were just writing. Only for the one that is at work here."""
         for path in [*self.directory.glob(".*.tmp"), *(self.directory / "samples").glob(".*.tmp")]:

@@ -113,9 +113,11 @@ def test_a_node_that_sees_another_folder_is_refused(unit: Unit, tmp_path: Path) 
     elsewhere = Store(tmp_path / "copy").cell("one")
     elsewhere.create(unit.task)
     parcel = Parcel.of(unit.directory)
+    assert parcel.waits
     with pytest.raises(UserError, match=r"does not see .*choose by --results a folder on a file system that all"):
         opened(replace(parcel, directory=str(elsewhere.directory)))
     opened(parcel)
+    assert not parcel.waits
     assert sorted(path.name for path in unit.directory.iterdir()) == ["cell.json"]  # no mark is left
     with pytest.raises(UserError, match="does not see"):
         opened(parcel)

@@ -17,6 +17,7 @@ import pytest
 from ganbench.errors import UserError
 from ganbench.plugins import Named, let_go, use
 from ganbench.store import Store, Unit
+from ganbench.testing.executors import ExecutorCase
 from ganbench.testing.kit import suite
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'ganbench[ray]'")
@@ -236,6 +237,23 @@ def test_there_are_as_many_slots_as_the_cluster_has_room(cluster: Any, monkeypat
         until(lambda: executor.slots == 3, 30)
     finally:
         executor.cancel()
+
+
+def test_what_waits_in_rays_queue_is_told(cluster: Any) -> None:
+    from ganbench_ray.executor import RayExecutor
+
+    case = ExecutorCase(RayExecutor, "ray", params={"address": cluster.address})
+    executor = case.executor(None)
+    units = [case.unit("queued", updates=10**8) for _ in range(executor.slots + 1)]
+    try:
+        for unit in units:
+            executor.submit(unit.directory)
+        assert len(executor.waiting()) == 4
+        until(lambda: all("updates" in unit.progress() for unit in units if unit.directory not in executor.waiting()))
+        assert len(executor.waiting()) == 1
+    finally:
+        executor.cancel()
+    assert len([unit for unit in units if unit.checkpoints()]) == 3
 
 
 def test_nothing_answers_is_one_sentence(cluster: Any, tmp_path: Path) -> None:

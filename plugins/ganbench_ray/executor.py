@@ -9,10 +9,13 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganbench.api import Executor, Params, UserError, param
 from ganbench_ray import cluster
+
+if TYPE_CHECKING:
+    from ganbench.parcel import Parcel
 
 _GRACE = 15.0  # seconds for all units to end when the run does: theirs, and some for the way
 _COUNTED = 1.0  # seconds for which a count of the cluster's slots holds
@@ -40,7 +43,7 @@ class RayExecutor(Executor):
 
     def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1, params: RayParams) -> None:
         self._device, self._jobs, self._params = device, jobs, params
-        self._running: dict[Path, Any] = {}
+        self._running: dict[Path, tuple[Any, Parcel]] = {}
         self._ended: queue.SimpleQueue[tuple[Path, Future[int]]] = queue.SimpleQueue()
         self._needs = {"CPU": float(params.cpus)}
         if device != "cpu":
@@ -82,7 +85,9 @@ class RayExecutor(Executor):
     def submit(self, directory: Path) -> None:
         from ganbench.parcel import Parcel
 
-        task = self._running[directory] = self._task.remote(Parcel.of(directory), self._device, self._params.cpus)
+        parcel = Parcel.of(directory)
+        task = self._task.remote(parcel, self._device, self._params.cpus)
+        self._running[directory] = task, parcel
         task.future().add_done_callback(lambda future: self._ended.put((directory, future)))
 
     def poll(self) -> list[tuple[Path, int]]:
@@ -94,10 +99,15 @@ class RayExecutor(Executor):
                 ended.append((directory, exit_code(future)))
         return ended
 
+    def waiting(self) -> list[Path]:
+        """What is in Ray's queue, behind the tasks of others."""
+        return [directory for directory, (_, parcel) in self._running.items() if parcel.waits]
+
     def stop(self, directory: Path) -> None:
         import ray
 
-        if task := self._running.get(directory):
+        if directory in self._running:
+            task, _ = self._running[directory]
             ray.cancel(task, force=False)
 
     def cancel(self) -> None:
@@ -112,7 +122,7 @@ class RayExecutor(Executor):
                     self.poll()
                 time.sleep(0.02)
         finally:  # also when a second Ctrl-C does not want to wait
-            for task in self._running.values():
+            for task, _ in self._running.values():
                 ray.cancel(task, force=True)
             self._running.clear()
             if self._ours:
