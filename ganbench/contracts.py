@@ -362,7 +362,10 @@ class Executor(_Checked, ABC):
 
     @abstractmethod
     def poll(self) -> list[tuple[Path, int]]:
-        """Units that ended since the last call, each with its exit code (negative: the signal that killed it)."""
+        """Units that ended since the last call, each with its exit code (negative: the signal that killed it).
+
+        Called many times a second from the first `submit` on: what is to be done now and then can be done here.
+        """
 
     def waiting(self) -> Collection[Path]:
         """Units that were submitted and have not begun, because the machines are taken: their time does not count."""

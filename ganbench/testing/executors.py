@@ -119,9 +119,9 @@ def _until(happened: Callable[[], bool], patience: float = _PATIENCE) -> bool:
 
 
 def _running(executor: Executor, unit: Unit) -> None:
-    """Submit a unit and wait until it trains."""
+    """Submit a unit and wait until it trains. A run polls all the time."""
     executor.submit(unit.directory)
-    if not _until(lambda: bool(unit.progress())):
+    if not _until(lambda: bool(executor.poll() or unit.progress())) or not unit.progress():
         raise Violation(
             f"a unit that was submitted did not begin to train within {_PATIENCE:.0f} s (its status: {unit.status})",
             wanted="units to be started",
