@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -340,10 +340,15 @@ class Probe(_Checked, ABC):
 class Executor(_Checked, ABC):
     """Runs units of work, each a directory that ``python -m ganbench.worker DIR`` completes."""
 
+    #: What a benchmark file may say of it: ``executor = { name = "...", params = { ... } }``.
+    Params: ClassVar[type[Params]] = Params
+    #: Whether units run on other machines: a `device` ``cuda`` is then theirs, and need not be here.
+    remote: ClassVar[bool] = False
+
     @abstractmethod
-    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> None:
+    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1, params: Any = None) -> None:
         """`jobs`: units to run at once (None: as many as suit the machine, on GPUs `slots_per_gpu` each); `device`:
-        ``cpu``, ``cuda``, ``cuda:1``.
+        ``cpu``, ``cuda``, ``cuda:1``. `params` is only given where `Params` has fields.
         """
 
     @property
@@ -357,7 +362,14 @@ class Executor(_Checked, ABC):
 
     @abstractmethod
     def poll(self) -> list[tuple[Path, int]]:
-        """Units that ended since the last call, each with its exit code (negative: the signal that killed it)."""
+        """Units that ended since the last call, each with its exit code (negative: the signal that killed it).
+
+        Called many times a second from the first `submit` on: what is to be done now and then can be done here.
+        """
+
+    def waiting(self) -> Collection[Path]:
+        """Units that were submitted and have not begun, because the machines are taken: their time does not count."""
+        return ()
 
     @abstractmethod
     def stop(self, directory: Path) -> None:

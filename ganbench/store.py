@@ -5,6 +5,7 @@
     results/<name>/
         run.json                        what the last `ganbench run` asked for: name, rank, metrics, budget, cells
         benchmark.toml                  the file it read
+        run.log                         what a run in the background said (`ganbench run --detach`)
         slots.json                      how many cells share a GPU, where that was measured
         references/<dataset>/           task.json, manifest.json, real.png, log.txt: one dataset made ready
         cells/<variant>-<dataset>-s<seed>-<key>/
@@ -18,9 +19,11 @@
             generator-best.safetensors, generator-last.safetensors
             checkpoint-<rounds>.pt          the last two, what a killed cell goes on from (deleted at the end)
             .claim, .work               locks: of the run that took the unit, of the process at work on it
+            .slurm                      which job of Slurm it has, while it has one
             log.txt                     what the process printed, tracebacks included
             probes/<probe>-<hash>/      what probes found: task.json, manifest.json, PNG files; no part of the cell
         observers/                      what observers write; not read by ganbench
+        slurm/                          what jobs of Slurm were submitted with; empty but for logs when none is left
         scored/<dataset>/<name>.json    scores of images that were not trained here (`ganbench evaluate --into`)
         retired/<cell>~<n>/             cells trained by other code than today's, set aside by `--stale retrain`
         results.parquet, leaderboard.csv, leaderboard.md, report/      derived; deleting them loses nothing
@@ -33,15 +36,18 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedWriter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from pydantic_core import from_json
 
+from ganbench import locks
 from ganbench.errors import StorageError, UserError
 
 if TYPE_CHECKING:
@@ -100,16 +106,25 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("xb") as file:  # never through a link that somebody put there
+        with _new(temporary) as file:
             file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def _new(path: Path) -> BufferedWriter:
+    """A new file to write to, never through a link that somebody put there."""
+    try:
+        return path.open("xb")
+    except FileExistsError:
+        path.unlink(missing_ok=True)
+        return path.open("xb")
 
 
 def sha256(path: Path) -> str:
@@ -171,6 +186,11 @@ def write_json(path: Path, record: Mapping[str, Any], *, durable: bool = True) -
     write_atomically(path, json.dumps(record, indent=1, allow_nan=True) + "\n", durable=durable)
 
 
+def _line_by_line(record: Mapping[str, Any]) -> str:
+    """JSON with a line for each of the record's names: with indents inside of them it takes ten times as long."""
+    return "{\n" + ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()) + "\n}\n"
+
+
 def _lines(run: Mapping[str, Any]) -> str:
     """A run as JSON with a line per cell: with indents inside of them 100,000 cells take half a minute to write."""
     encode = json.JSONEncoder().encode
@@ -184,7 +204,9 @@ class Unit:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._claim: BaseFileLock | None = None
+        #: Whether there was nothing of it, no directory even, when this run claimed it.
+        self.fresh = False
+        self._release: Callable[[], None] | None = None
 
     def claim(self) -> bool:
         """Take the unit for this run, until `release`; False where another run has it.
@@ -192,20 +214,19 @@ class Unit:
         The lock is the operating system's, free as soon as whoever held it is dead, so that none is ever stale. Runs
         on several machines need a shared file system that knows locks (NFS from version 4, Lustre with flock).
         """
-        lock = FileLock(self.directory / ".claim")
         with _writing(self.directory):
-            self.directory.mkdir(parents=True, exist_ok=True)
             try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                return False
-        self._claim = lock
-        return True
+                self.directory.mkdir(parents=True)
+                self.fresh = True
+            except FileExistsError:
+                self.fresh = False
+            self._release = locks.take(self.directory / ".claim")
+        return self._release is not None
 
     def release(self) -> None:
-        if self._claim:
-            self._claim.release()
-            self._claim = None
+        if self._release:
+            self._release()
+            self._release = None
 
     @contextmanager
     def at_work(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -252,12 +273,41 @@ class Unit:
         return self.directory / "log.txt"
 
     def create(self, task: Mapping[str, Any]) -> None:
-        """Make the directory and write down the task, unless that was done before."""
+        """Make the directory and write down the task, unless that was done before.
+
+        It is the worker that waits for the disk (`settle`), for a run has thousands to hand out.
+        """
         with _writing(self.directory):
-            self.directory.mkdir(parents=True, exist_ok=True)
+            if not self._release:  # a claim has made it
+                self.directory.mkdir(parents=True, exist_ok=True)
             name = "cell.json" if task["unit"] == "cell" else "task.json"
-            if read_json(self.directory / name) != task:
-                write_json(self.directory / name, task)
+            if self.fresh or read_json(self.directory / name) != task:
+                write_atomically(self.directory / name, _line_by_line(task), durable=False)
+
+    def settle(self) -> None:
+        """Wait until the task is on the disk, so that no record of it outlives it in a power cut."""
+        for name in ("cell.json", "task.json"):
+            with suppress(FileNotFoundError), (self.directory / name).open("rb") as file:
+                os.fsync(file.fileno())
+
+    def mark(self) -> str:
+        """Leave a file by a name that was never there before, for `marked`; its name."""
+        name = f".sent-{secrets.token_hex(8)}.tmp"  # one that nobody looks for is swept away
+        with _writing(self.directory):
+            (self.directory / name).touch()
+        return name
+
+    def marked(self, name: str) -> bool:
+        """Whether that file is here, and this the directory that was marked: once, for it is removed."""
+        try:
+            (self.directory / name).unlink()
+        except OSError:
+            return False
+        return True
+
+    def unseen(self, name: str) -> bool:
+        """Whether a mark is still there: nobody has asked for it yet."""
+        return (self.directory / name).exists()
 
     def sweep(self) -> None:
         """Delete what killed processes were just writing. Only for the one that is at work here."""
@@ -274,18 +324,21 @@ class Unit:
         for folder in ("samples", "probes"):
             shutil.rmtree(self.directory / folder, ignore_errors=True)
 
-    def update(self, **facts: Any) -> None:
-        """Merge `facts` into the manifest."""
+    def update(self, **facts: Any) -> Record:
+        """Merge `facts` into the manifest, and return it."""
+        manifest = {**self.manifest, **facts}
         with _writing(self.directory):
-            write_json(self.directory / "manifest.json", {**self.manifest, **facts})
+            write_json(self.directory / "manifest.json", manifest)
+        return manifest
 
-    def end(self, status: Status, reason: str, **facts: Any) -> None:
-        """Write down how an attempt ended. What is not done keeps its last evaluation in the manifest."""
+    def end(self, status: Status, reason: str, **facts: Any) -> Record:
+        """Write down how an attempt ended; the manifest, where what is not done keeps its last evaluation."""
         if status != "done":
             with suppress(ValueError, RecursionError):
                 facts["last_evaluation"] = next(reversed(self.events()), None)
-        self.update(**facts, status=status, reason=reason, finished=now())
+        manifest = self.update(**facts, status=status, reason=reason, finished=now())
         self.progress({})
+        return manifest
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Add one line to the events."""
@@ -375,6 +428,11 @@ class Store:
         self.root = root
         self._cells = root / "cells"
 
+    @property
+    def log(self) -> Path:
+        """What a run in the background (`ganbench run --detach`) says."""
+        return self.root / "run.log"
+
     def make(self) -> None:
         """Make the directory. Raises `StorageError` where it cannot be written."""
         with _writing(self.root):
@@ -456,6 +514,12 @@ class Store:
         from ganbench import tables
 
         return tables.build(self)
+
+
+def root_of(directory: Path) -> Path:
+    """The results folder that the unit in `directory` (of a cell, a reference or a probe) belongs to."""
+    below = next((path for path in directory.parents if path.name in ("cells", "references")), directory)
+    return below.parent
 
 
 def latest(results: Path) -> Store:

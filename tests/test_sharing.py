@@ -208,3 +208,22 @@ class Idle:
 def _alive(cells: list[Unit]) -> list[int]:
     pids = [unit.manifest["pid"] for unit in cells if "pid" in unit.manifest]
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_detached_run_is_another_process_whose_words_go_to_a_log(toml, tmp_path) -> None:
+    begun = started(toml(), "--results", tmp_path, "--detach", "--only", "nobody")
+    stdout, stderr = begun.communicate(timeout=60)
+    assert begun.returncode == 0, stderr
+    log = tmp_path / "mini" / "run.log"
+    assert str(log) in stdout
+    assert stdout.count(stdout.partition("as process ")[2].partition(" ")[0]) == 2
+    until(lambda: "--only nobody matches no cell" in log.read_text())
+
+
+def test_a_detached_run_has_no_debugger_and_mistakes_show_before_it_starts(toml, tmp_path) -> None:
+    for arguments, said in ((("--pdb",), "--pdb needs a terminal"), (("--executor", "nowhere"), "nowhere")):
+        refused = started(toml(), "--results", tmp_path / "results", "--detach", *arguments)
+        _, stderr = refused.communicate(timeout=60)
+        assert refused.returncode == 2
+        assert said in stderr
+    assert not (tmp_path / "results").exists()
