@@ -13,6 +13,8 @@ import click
 
 from ganbench import __version__
 from ganbench.errors import GanbenchError, UserError, on_one_line
+from ganbench.places import PLACE, Place, below
+from ganbench.places import opened as store_at
 from ganbench.plugins import KINDS, VARIABLE, Plugin, in_use, installed, let_go, use
 from ganbench.plugins import name as plugin_called
 
@@ -120,7 +122,11 @@ def main() -> None:
 
 _FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 _RESULTS = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder of results."
+    "--results",
+    type=PLACE,
+    default=Path("results"),
+    show_default=True,
+    help="Folder of results, or a store (s3://bucket/prefix).",
 )
 _TRIED = ("failed", "oom", "timeout", "diverged")
 _AXES = ("epochs", "generator_updates", "images", "seconds")
@@ -154,7 +160,7 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @click.option("--pdb", is_flag=True, help="Run in this process, and examine in pdb what a cell raises.")
 def run(
     files: tuple[Path, ...],
-    results: Path,
+    results: Place,
     only: tuple[str, ...],
     jobs: int | None,
     device: str | None,
@@ -212,7 +218,7 @@ def _run(plan: Plan, source: Source, store: Store, options: Options, console: Co
     ranked = report.Ranked(store.tables())
     report.write(ranked, store.root, pictures=False)
     report.terminal(ranked, console)
-    click.echo(f"{_counts(outcome)}; {outcome.trained} trained now; records in {store.root}")
+    click.echo(f"{_counts(outcome)}; {outcome.trained} trained now; records in {store.place}")
     for cell, manifest in outcome.failures:
         reason = on_one_line(manifest.get("reason") or "not trained")
         click.echo(f"  {cell.variant} on {cell.dataset}, seed {cell.seed}: {manifest['status']}: {reason}", err=True)
@@ -231,7 +237,7 @@ def _counts(outcome: Outcome) -> str:
 @_ONLY
 @PLUGIN
 @click.option("--cells", "every", is_flag=True, help="A line for every cell, however many there are.")
-def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...], every: bool) -> None:
+def plan(files: tuple[Path, ...], results: Place, only: tuple[str, ...], every: bool) -> None:
     """Show the cells of benchmark FILEs: which are done, new or skipped, and why. Trains and writes nothing.
 
     Of more than 500 cells it shows the configurations, of more than 500 configurations the variants and datasets.
@@ -247,7 +253,9 @@ def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...], every: b
     for resolved, source in loaded:
         if len(loaded) > 1:
             click.echo(f"{resolved.benchmark.name}: {source.path}")
-        counts = _plan(resolved, _store(results, resolved), only, every)
+        store = _store(results, resolved)
+        store.sync()
+        counts = _plan(resolved, store, only, every)
         configurations, cells = configurations + counts[0], cells + counts[1]
     if len(loaded) > 1:
         click.echo(f"{len(loaded)} benchmarks, {configurations} configurations, {cells} cells in all")
@@ -410,7 +418,7 @@ def _provides(plugin: Plugin) -> str:
 
 
 @main.command()
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folders", nargs=-1, type=PLACE)
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report (default: FOLDER).")
 @click.option("--x", type=click.Choice(_AXES), help="X axis of learning curves (default: the unit of the budget).")
 @click.option(
@@ -444,7 +452,7 @@ def _provides(plugin: Plugin) -> str:
 @click.option("--watch", is_flag=True, help="Write the page again and again until the run has ended.")
 @click.option("--every", type=click.FloatRange(1), default=10, show_default=True, help="Seconds between, with --watch.")
 def report(
-    folders: tuple[Path, ...],
+    folders: tuple[Place, ...],
     to: Path | None,
     x: str | None,
     pictures: Literal["all", "datasets", "none"] | None,
@@ -472,7 +480,7 @@ def report(
     """
     from ganbench import report as reports
     from ganbench.merged import merge
-    from ganbench.store import Store, latest
+    from ganbench.store import latest
 
     if compare:
         if folders:
@@ -481,10 +489,10 @@ def report(
         return
     if (opened or watch) and "html" not in formats:
         raise UserError("--open and --watch are about the page: leave --format away, or name html too")
-    stores = [Store(folder) for folder in folders] or [latest(Path("results"))]
+    stores = list(map(store_at, folders)) or [latest(Path("results"))]
     if len(stores) > 1 and to is None:
         raise UserError("several folders make one report: say where with --to FOLDER")
-    out = to or stores[0].root
+    out = to or (Path("results") / stores[0].root.name if folders and isinstance(folders[0], str) else stores[0].root)
     if (out / "run.json").exists() and [out.resolve()] != [store.root.resolve() for store in stores]:
         raise UserError(f"{out} holds the results of a run, with a report of its own; choose another folder with --to")
     if watch:
@@ -696,10 +704,8 @@ def _load_all(files: Sequence[Path]) -> list[tuple[Plan, Source]]:
     return list(loaded.values())
 
 
-def _store(results: Path, plan: Plan) -> Store:
-    from ganbench.store import Store
-
-    return Store(results / plan.benchmark.name)
+def _store(results: Place, plan: Plan) -> Store:
+    return below(results, plan.benchmark.name)
 
 
 def _console() -> Console:

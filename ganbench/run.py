@@ -10,15 +10,15 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ganbench import code, probing, slots, space
+from ganbench import code, probing, shared, slots, space
 from ganbench.config import DEVICE
 from ganbench.contracts import Executor
-from ganbench.data import data_root, lookup
+from ganbench.data import data_root, fetch, lookup
 from ganbench.environment import EMULATED, bf16, cores, machine
 from ganbench.errors import UserError
 from ganbench.estimate import Estimates, ends_after, sentence
@@ -80,6 +80,13 @@ def choose_device(wanted: str) -> str:
     if wanted != "auto" and int(index or 0) >= count:
         raise UserError(f"device {wanted!r} is not there ({count} CUDA devices found); `ganbench doctor` shows what is")
     return wanted if wanted != "auto" else "cuda" if count else "cpu"
+
+
+def _fetch_datasets(plan: Plan, store: Store) -> None:
+    """Bring the datasets that another machine has prepared for this store."""
+    if common := shared.of(store.root / "references" / "any"):
+        for name, chosen in plan.datasets.items():
+            fetch(name, chosen.dataset, data_root(), common)
 
 
 def fingerprints(plan: Plan) -> dict[str, str]:
@@ -166,8 +173,9 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         "extractors": {asked: plugins.name(component) for asked, component in plan.extractors.items()},
         "components": of_plan(plan),
     }
-    with _stoppable():
+    with _stoppable(), closing(store):
         store.make()
+        _fetch_datasets(plan, store)
         if device == "cpu" and plan.benchmark.precision == "bf16" and bf16() == "":
             view.note(f"{EMULATED}; fp32 is faster there")
         _prepare(plan, store, on_unit, crew, options, view)
@@ -240,6 +248,8 @@ def _prepare(
         name = next(name for name, known in units.items() if known is unit)
         if ready(name) and unit.manifest["attempt"] > attempts[name]:
             return False  # another run did it meanwhile
+        if not unit.hold():
+            return False
         unit.create(tasks[name])
         return True
 
@@ -269,7 +279,9 @@ def _probe(
     """Carry out the plan's probes on the best cells. One that cannot be is a note, and fails no run."""
     chosen = [(cell.directory, cell.variant, cell.dataset) for cell in cells if not cell.skip]
     tasks: dict[Path, Record] = {}
+    units: list[Unit] = []
     for cell in probing.best_cells(store, plan.rank, chosen):
+        store.complete(cell.directory)
         for probe in plan.probes:
             try:
                 unit, task = probing.unit_of(store, cell, probe, device.partition(":")[0])
@@ -278,11 +290,14 @@ def _probe(
                 continue
             if unit.manifest["status"] not in ("done", "skipped"):
                 tasks[unit.directory] = task
+                units.append(unit)
     if not tasks:
         return
     view.note(f"carrying out {len(tasks)} probe{'s' * (len(tasks) > 1)} on the best cells")
 
     def begin(unit: Unit) -> bool:
+        if not unit.hold():
+            return False
         unit.create(tasks[unit.directory])
         return True
 
@@ -295,7 +310,7 @@ def _probe(
 
     benchmark = plan.benchmark
     limits = Limits(benchmark.timeout.minutes if benchmark.timeout else None, {"lost": benchmark.retries.lost})
-    Shift(crew(), list(map(Unit, tasks)), limits, begin, lambda units: None, ended, view.note).run()
+    Shift(crew(), units, limits, begin, lambda units: None, ended, view.note).run()
 
 
 class _Training:
@@ -397,25 +412,26 @@ class _Training:
                 continue
             unit = self.store.cell(name)
             if unit.status != "done" and unit.claim():
-                unit.create(cell.task)
-                reason = f"{cell.dataset} cannot be used: {reference.get('reason', '')}"
-                made = of_unit(cell.task, self.plugins)
-                unit.update(status="failed", reason=reason, cause="dataset", components=made)
+                if unit.hold():
+                    unit.create(cell.task)
+                    reason = f"{cell.dataset} cannot be used: {reference.get('reason', '')}"
+                    made = of_unit(cell.task, self.plugins)
+                    unit.update(status="failed", reason=reason, cause="dataset", components=made)
+                    found = True
                 unit.release()
-                found = True
         return found
 
     def _begin(self, unit: Unit) -> bool:
         """Make a cell that this run has taken ready for its worker; False where it is no longer wanted."""
         name = unit.directory.name
         cell = self.cells[name]
-        if not self._wants(cell, unit.manifest):
+        if not self._wants(cell, unit.manifest) or not unit.hold():
             return False
         if name in self.retrained:
             self.store.retire(unit)
             self.retrained.remove(name)
             unit.release()  # the claim went with the directory
-            if not unit.claim():
+            if not unit.claim() or not unit.hold():
                 return False
         unit.create(cell.task)
         self.trained += unit.status != "done"

@@ -192,7 +192,7 @@ class Unit:
         The lock is the operating system's, free as soon as whoever held it is dead, so that none is ever stale. Runs
         on several machines need a shared file system that knows locks (NFS from version 4, Lustre with flock).
         """
-        lock = FileLock(self.directory / ".claim")
+        lock = FileLock(self.directory / ".claim", thread_local=False)  # another thread may let go of it
         with _writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
             try:
@@ -200,6 +200,10 @@ class Unit:
             except Timeout:
                 return False
         self._claim = lock
+        return True
+
+    def hold(self) -> bool:
+        """Called once it is clear that there is work to do on a claimed unit: whether the claim holds for that."""
         return True
 
     def release(self) -> None:
@@ -374,6 +378,24 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._cells = root / "cells"
+
+    @property
+    def place(self) -> str:
+        """What it was opened by: the folder, or the URL of a store."""
+        return str(self.root)
+
+    def close(self) -> None:
+        """All that was asked of a run is done or was broken off."""
+
+    def sync(self) -> None:
+        """Bring what is kept elsewhere up to date here."""
+
+    def complete(self, directory: Path) -> None:
+        """Bring all files of a unit here, where they are not."""
+
+    def elsewhere(self) -> Mapping[str, Record]:
+        """Cells that are at work without that being seen below `root`, each with its progress."""
+        return {}
 
     def make(self) -> None:
         """Make the directory. Raises `StorageError` where it cannot be written."""

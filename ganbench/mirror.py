@@ -1,0 +1,448 @@
+"""A results folder in an object store (``s3://bucket/prefix/<name>``), worked on through a copy on this machine.
+
+The copy is a results folder like any other, below ``$GANBENCH_STORES`` (else ``~/.cache/ganbench/stores``): workers and
+the report know nothing of the store. Objects::
+
+    store.json                      made once: which store this is
+    run.json, benchmark.toml        as in a folder
+    claims/<unit>.<n>               who has a unit, and what it left for the next one when it died (ganbench.leases)
+    parcels/<unit>/<what>-<hash>.zip   the files of a unit, named by their content (ganbench.parcels)
+    manifests/<unit>.<n>.json       how claim n ended: written last, once, with the SHA-256 of every parcel
+    runners/<id>.json               who is at work now, and on what
+    index/<runner>-<n>.json.gz      the small records of many units in one object: derived (ganbench.index)
+
+where a unit is ``cells/<name>``, ``references/<dataset>`` or ``cells/<name>/probes/<probe>``. What a manifest names is
+there and whole, for it is written after it and never changed; of several manifests of a unit the highest number counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganbench import leases, parcels
+from ganbench.bucket import Bucket
+from ganbench.errors import StorageError, UserError
+from ganbench.index import Index
+from ganbench.leases import Claim, Claims, Runner, clock
+from ganbench.store import PLANNED, Record, Store, Unit, read_json, write_atomically, write_json
+
+if TYPE_CHECKING:
+    from ganbench.contracts import Tables
+
+_FORMAT = 1
+_THREADS = 16  # requests at once
+_LOOK = 5.0  # seconds between looks at what other runners do
+_STATES = 300.0  # seconds between uploads of what a running unit would go on from elsewhere
+_KINDS = ("cells", "references", "retired")
+_PART = re.compile(r"[\w-]([\w.~-]{0,198}[\w~-])?", re.ASCII)
+_OVER = ("done", "failed", "oom", "timeout", "diverged", "skipped")
+
+
+def copies() -> Path:
+    """Where the copies of stores are: ``$GANBENCH_STORES``, else ``~/.cache/ganbench/stores``."""
+    return Path(os.environ.get("GANBENCH_STORES") or "~/.cache/ganbench/stores").expanduser().absolute()
+
+
+def _states() -> float:
+    """``$GANBENCH_STORE_SECONDS``, else five minutes."""
+    try:
+        return float(os.environ.get("GANBENCH_STORE_SECONDS") or _STATES)
+    except ValueError:
+        return _STATES
+
+
+class MirroredUnit(Unit):
+    """A unit of work whose records go to a store when it is given back."""
+
+    def __init__(self, directory: Path, store: Mirror) -> None:
+        super().__init__(directory)
+        self._store = store
+        self.key = directory.relative_to(store.root).as_posix()
+        self.claimed: Claim | None = None
+        self.sending = threading.Lock()
+        self.sent: set[str] = set()  # the parcels that the store has of this claim
+        self.found: Record = {}  # the manifest when it was claimed
+        self.lapses = 0
+        self.kept = 0.0  # when its state was uploaded last
+
+    def claim(self) -> bool:
+        """As `Unit.claim`, among all machines; what others made of it is here then.
+
+        What another run has done meanwhile is not claimed there, for nothing is left to do: `hold` does where there is.
+        """
+        self._store.look()
+        if self.key in self._store.held or not super().claim():
+            return False
+        try:
+            if self.key in self._store.finished or self._store.take(self):
+                return True
+        except BaseException:
+            super().release()
+            raise
+        super().release()
+        return False
+
+    def hold(self) -> bool:
+        return self.claimed is not None or self._store.take(self)
+
+    def release(self) -> None:
+        """Its records are on their way to the store, and it is free once they are there."""
+        if self.claimed is None:
+            super().release()
+        else:
+            self._store.give(self)
+
+    def let_go(self) -> None:
+        self.claimed = None
+        self.sent.clear()
+        super().release()
+
+    def probe(self, name: str) -> Unit:
+        return self._store.unit(self.directory / "probes" / name)
+
+    @property
+    def own(self) -> int:
+        """The number of the last claim that a run of this machine had on it; -1 where there was none since."""
+        number = (read_json(self.directory / ".own") or {}).get("claim", -1)
+        return number if isinstance(number, int) else -1
+
+    def is_own(self, number: int) -> None:
+        """From now on what is written here is the work of this claim, and newer than what the store has."""
+        write_json(self.directory / ".own", {"claim": number}, durable=False)
+
+    @property
+    def number(self) -> int:
+        """The claim whose records this machine's copy has; -1 where it has none."""
+        number = self.manifest.get("claim", -1)
+        return max(self.own, number if isinstance(number, int) else -1)
+
+
+class Mirror(Store):
+    """All records of one benchmark in a store, by way of a copy on this machine."""
+
+    def __init__(self, url: str) -> None:
+        """Reads what the store is. One that is empty looks like a results folder without records."""
+        self.bucket = Bucket(url)
+        self.url = self.bucket.url
+        self.held: dict[str, str] = {}  # units that other runners have -> which runner
+        self.finished: set[str] = set()  # units that other runners had, and have done
+        self._units: dict[Path, MirroredUnit] = {}
+        self._mine: dict[str, MirroredUnit] = {}
+        self._looked = clock()
+        self._pool = ThreadPoolExecutor(_THREADS)
+        self._error: BaseException | None = None
+        self.runner = Runner(self.bucket, self._running)
+        self.claims = Claims(self.bucket, self.runner, self._ended)
+        self._settle(self.bucket.get_json("store.json"))
+
+    def _settle(self, about: Record | None) -> None:
+        self.exists = about is not None
+        known = str((about or {}).get("id", "none"))
+        name = hashlib.sha256(f"{self.url} {known}".encode()).hexdigest()[:16]
+        super().__init__(copies() / name / (self.url.rpartition("/")[2] or "store"))
+        self.index = Index(self.bucket, self.root, self.runner.id)
+        _open[self.root] = self
+
+    # --- as a results folder -----------------------------------------------------------------------------------------
+
+    @property
+    def place(self) -> str:
+        return self.url
+
+    def make(self) -> None:
+        """Make the store, or find it made. Raises `StorageError` where it does not keep what it promises."""
+        made = 0
+        for _ in range(2):  # what was made must not be made again
+            with suppress(FileExistsError):
+                self.bucket.put_json("store.json", {"format": _FORMAT, "id": uuid.uuid4().hex}, new=True)
+                made += 1
+            if made == 0:
+                break
+        if made == 2:
+            raise StorageError(
+                f"{self.url} overwrites an object that is to be made once (If-None-Match), so that two runs could "
+                "train the same cell there; use a store that knows conditional writes"
+            )
+        if not self.exists:
+            self._settle(self.bucket.get_json("store.json"))
+        self.sync(mend=True)
+
+    def plan(self, run: Mapping[str, Any], toml: str) -> None:
+        super().plan(run, toml)
+        for name in ("benchmark.toml", "run.json"):
+            self.bucket.put_file(name, self.root / name)
+
+    def unit(self, directory: Path) -> MirroredUnit:
+        if directory not in self._units:
+            self._units[directory] = MirroredUnit(directory, self)
+        return self._units[directory]
+
+    def cell(self, name: str) -> Unit:
+        return self.unit(super().cell(name).directory)
+
+    def reference(self, dataset: str) -> Unit:
+        return self.unit(super().reference(dataset).directory)
+
+    def retire(self, unit: Unit) -> Path:
+        """As `Store.retire`, in the store too, where the old records are a unit of their own."""
+        assert isinstance(unit, MirroredUnit)
+        claim = unit.claimed
+        assert claim is not None
+        folder = super().retire(unit)
+        old = self.unit(folder)
+        with suppress(FileExistsError):
+            self._write(old, claim.number, old.manifest)
+        self._manifest(unit.key, claim.number, {**PLANNED, "parcels": {}})
+        self._mine.pop(unit.key, None)
+        unit.claimed = None
+        return folder
+
+    def tables(self) -> Tables:
+        for unit in self.references():
+            self.complete(unit.directory)
+        return super().tables()
+
+    def close(self) -> None:
+        """Wait until all is in the store, and give back what this run held. Raises `StorageError` where it fails."""
+        try:
+            self._pool.shutdown()
+            self.check()
+            self.index.flush()
+        finally:
+            self.runner.end()
+            self._pool = ThreadPoolExecutor(_THREADS)
+        self.sync()
+
+    # --- from the store ----------------------------------------------------------------------------------------------
+
+    def sync(self, *, mend: bool = False) -> None:
+        """Bring the copy up to what the store has: the plan, and the small records of every unit that ended.
+
+        With `mend`, what the index lacks is put into it.
+        """
+        if not self.exists:
+            return
+        super().make()
+        write_json(self.root / "remote.json", {"url": self.url})
+        for name in ("benchmark.toml", "run.json"):
+            if (content := self.bucket.get(name)) is not None:
+                write_atomically(self.root / name, content)
+        self.index.read(self._pool, self._apply, self._fetched, mend=mend)
+
+    def _apply(self, key: str, number: int, records: Record) -> None:
+        """Write the small records of a unit into the copy, unless what is there is as new."""
+        unit = self.unit(self._folder(key))
+        if self.held.pop(key, None) and records["manifest"].get("status") == "done":
+            self.finished.add(key)
+        if unit.number >= number or key in self._mine:
+            return
+        task = records["task"]
+        unit.directory.mkdir(parents=True, exist_ok=True)
+        for stale in (".own", ".have"):
+            (unit.directory / stale).unlink(missing_ok=True)
+        if task:
+            name = "cell.json" if task.get("unit") == "cell" else "task.json"
+            write_atomically(unit.directory / name, json.dumps(task), durable=False)
+        events = "".join(json.dumps(event) + "\n" for event in records["events"])
+        write_atomically(unit.directory / "events.jsonl", events, durable=False)
+        write_atomically(unit.directory / "manifest.json", json.dumps(records["manifest"]), durable=False)
+
+    def _folder(self, key: str) -> Path:
+        parts = key.split("/")
+        if parts[0] not in _KINDS or len(parts) not in (2, 4) or not all(map(_PART.fullmatch, parts)):
+            raise UserError(f"{self.url} holds a record of {key[:80]!r}, which is no unit of work")
+        return self.root.joinpath(*parts)
+
+    def _fetched(self, key: str, number: int) -> Record:
+        """The small records of a unit that the index does not have."""
+        manifest = self._ended(key, number)
+        if manifest is None:
+            raise UserError(f"{self.url} has no whole manifests/{key}.{number}.json; delete it, and run again")
+        folder = self.root / ".fetched" / uuid.uuid4().hex
+        try:
+            for name, digest in manifest["parcels"].items():
+                if name.startswith("records-"):
+                    self._unpack(key, name, digest, folder)
+            unit = Unit(folder)
+            return {"task": unit.task if unit.exists else {}, "manifest": manifest, "events": unit.events()}
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _unpack(self, key: str, name: str, digest: str, folder: Path) -> None:
+        where = f"parcels/{key}/{name}"
+        content = self.bucket.get(where)
+        if content is None:
+            raise UserError(
+                f"{self.url}/{where} is missing; delete its manifests/{key}.*, and `ganbench run` makes it anew"
+            )
+        parcels.unpack(content, digest, folder, f"{self.url}/{where}")
+
+    def complete(self, directory: Path) -> None:
+        """Bring what a unit has beyond its small records: pictures, snapshots, its log."""
+        unit = Unit(directory)
+        sent, have = unit.manifest.get("parcels", {}), read_json(directory / ".have") or {}
+        for name, digest in sent.items():
+            if have.get(name) != digest and not name.startswith("checkpoint-"):
+                self._unpack(directory.relative_to(self.root).as_posix(), name, digest, directory)
+        if sent and have != sent:
+            write_json(directory / ".have", sent, durable=False)
+
+    def look(self) -> None:
+        """Now and then, see what became of the units that other runners have. Raises what an upload ended with."""
+        self.check()
+        if not self.held or clock() - self._looked < _LOOK:
+            return
+        self.index.read_new(self._pool, self._apply)
+        for runner in set(self.held.values()):
+            about = self.claims.others.look(runner)
+            for key, number in (about or {}).get("ended", {}).items():
+                if key in self.held:
+                    self._apply(key, number, self._fetched(key, number))
+                    self.index.known[key] = number
+            if about is None:
+                self.held = {key: other for key, other in self.held.items() if other != runner}
+        self._looked = clock()
+
+    def elsewhere(self) -> dict[str, Record]:
+        """Cell -> progress, of all that is at work now, as the runners said last."""
+        found: dict[str, Record] = {}
+        for name in self.bucket.list("runners"):
+            about = self.bucket.get_json(name) or {}
+            if leases.recent(about):
+                found |= {key.removeprefix("cells/"): facts for key, facts in about.get("running", {}).items()}
+        return found
+
+    # --- claims ------------------------------------------------------------------------------------------------------
+
+    def take(self, unit: MirroredUnit) -> bool:
+        """Claim a unit among all machines, and bring what its last holder left."""
+        claim = self.claims.take(unit.key, max(unit.own, self.index.known.get(unit.key, -1)) + 1)
+        if isinstance(claim, str):
+            self.held[unit.key] = claim
+            return False
+        unit.directory.mkdir(parents=True, exist_ok=True)
+        if not claim.number or unit.own != claim.number - 1:
+            self._bring(unit, claim)
+        unit.is_own(claim.number)
+        unit.claimed, unit.lapses, unit.found, unit.kept = claim, self.runner.lapses, unit.manifest, clock()
+        self._mine[unit.key] = unit
+        return True
+
+    def _bring(self, unit: MirroredUnit, claim: Claim) -> None:
+        """What the holder before left, in the place of whatever is here."""
+        for path in [unit.directory / "manifest.json", *unit.checkpoints(), *parcels.files(unit)]:
+            path.unlink(missing_ok=True)
+        for name, digest in claim.before.get("parcels", {}).items():
+            self._unpack(unit.key, name, digest, unit.directory)
+        if claim.before.get("parcels"):
+            write_json(unit.directory / "manifest.json", _bare(claim.before))
+
+    def _ended(self, key: str, number: int) -> Record | None:
+        """How a claim ended; None where it has not."""
+        record = self.bucket.get_json(f"manifests/{key}.{number}.json")
+        if record is None or not isinstance(record.get("parcels"), dict) or "status" not in record:
+            return None
+        return {**record, "claim": number}
+
+    def give(self, unit: MirroredUnit) -> None:
+        """Send a unit's records in a thread of their own, and let go of it."""
+        self._pool.submit(self._give, unit).add_done_callback(self._given)
+
+    def _given(self, upload: Future[None]) -> None:
+        self._error = self._error or upload.exception()
+
+    def check(self) -> None:
+        """Raise what an upload ended with."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _give(self, unit: MirroredUnit) -> None:
+        claim = unit.claimed
+        assert claim is not None
+        try:
+            with unit.sending:
+                if unit.manifest == unit.found:  # nothing was done
+                    self.claims.give_back(claim)
+                elif self._is_mine(unit, claim):
+                    record = self._write(unit, claim.number, unit.manifest)
+                    self.index.add(
+                        unit.key, claim.number, {"task": unit.task, "manifest": record, "events": unit.events()}
+                    )
+        finally:
+            self._mine.pop(unit.key, None)
+            unit.let_go()
+
+    def _is_mine(self, unit: MirroredUnit, claim: Claim) -> bool:
+        """Whether what was done under a claim counts: the lease has not run out, or nobody took the unit since."""
+        if not self.runner.lapsed(unit.lapses):
+            return True
+        self.runner.renew()
+        return self.claims.is_mine(claim)
+
+    def _write(self, unit: MirroredUnit, number: int, manifest: Record) -> Record:
+        """All of a unit's parcels, and the manifest after them; the manifest as it is there."""
+        record = {**_bare(manifest), "parcels": self._send(unit, done=manifest["status"] in _OVER)}
+        self._manifest(unit.key, number, record)
+        return {**record, "claim": number}
+
+    def _manifest(self, key: str, number: int, record: Record) -> None:
+        with suppress(FileExistsError):  # it is this one: the answer to an earlier try was lost
+            self.bucket.put_json(f"manifests/{key}.{number}.json", record, new=True)
+
+    def _send(self, unit: MirroredUnit, *, done: bool) -> Record:
+        """Upload the parcels that the store does not have; name -> SHA-256 of all of them."""
+        named = {}
+        for name, content in parcels.pack(unit, done=done):
+            if name not in unit.sent:
+                self.bucket.put(f"parcels/{unit.key}/{name}", content)
+                unit.sent.add(name)
+            named[name] = hashlib.sha256(content).hexdigest()
+        return named
+
+    # --- while it runs -----------------------------------------------------------------------------------------------
+
+    def _running(self) -> Record:
+        """What this runner tells of itself; what it is at work on is uploaded now and then."""
+        running = dict(self._mine)
+        for unit in running.values():
+            if clock() - unit.kept > _states():
+                unit.kept = clock()
+                with suppress(RuntimeError):  # the run is just ending
+                    self._pool.submit(self._keep, unit).add_done_callback(self._given)
+        return {"running": {key: unit.progress() for key, unit in running.items()}, "ended": self.index.pending}
+
+    def _keep(self, unit: MirroredUnit) -> None:
+        """Upload what another machine goes on from, should this one die."""
+        with unit.sending:
+            claim = unit.claimed
+            if claim is None or not unit.checkpoints():
+                return
+            manifest = unit.manifest
+            state = {**_bare(manifest), "claim": claim.number, "parcels": self._send(unit, done=False)}
+            self.claims.keep(claim, state)
+
+
+def _bare(manifest: Record) -> Record:
+    """A manifest without what the store adds to it."""
+    return {name: value for name, value in manifest.items() if name not in ("claim", "parcels")}
+
+
+_open: dict[Path, Mirror] = {}
+
+
+def complete(directory: Path) -> None:
+    """Bring all of a unit's files here, where its results folder is the copy of a store."""
+    if (mirror := _open.get(directory.parent.parent)) is not None:
+        mirror.complete(directory)

@@ -1,0 +1,51 @@
+"""Where results are: a folder, or a store by its URL (``s3://bucket/prefix``), for which more is imported."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ganbench.store import Store
+
+Place = Path | str
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` names a store by a URL."""
+    return re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE) is not None
+
+
+class PlaceType(click.Path):
+    """The type of an option or argument that names such a place: a `Path`, or a URL as text."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value.rstrip("/") if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
+
+
+PLACE = PlaceType()
+
+
+def below(results: Place, name: str) -> Store:
+    """The results of the benchmark `name` below `results`; of a store nothing is here before its `sync`, or `make`."""
+    if not isinstance(results, str):
+        return Store(results / name)
+    from ganbench.mirror import Mirror
+
+    return Mirror(f"{results}/{name}")
+
+
+def opened(place: Place) -> Store:
+    """The results at `place`, to be read; a store's as they are by now."""
+    if not isinstance(place, str):
+        return Store(place)
+    from ganbench.mirror import Mirror
+
+    mirror = Mirror(place)
+    mirror.sync()
+    return mirror
