@@ -151,6 +151,7 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @_RESULTS
 @_ONLY
 @PLUGIN
+@click.option("--shard", metavar="K/N", help="Only the cells of the K-th of N parts, which their keys decide.")
 @click.option("--jobs", type=click.IntRange(1), help="Cells to train at once (default: one per core or GPU).")
 @click.option("--device", help="cpu, cuda or cuda:N instead of the file's.")
 @click.option("--executor", default="process", show_default=True, help="Where cells run; inline is for debugging.")
@@ -162,6 +163,7 @@ def run(
     files: tuple[Path, ...],
     results: Place,
     only: tuple[str, ...],
+    shard: str | None,
     jobs: int | None,
     device: str | None,
     executor: str,
@@ -181,11 +183,15 @@ def run(
       ganbench run benchmark.toml --only dcgan --only 'wgan*' --jobs 1
       ganbench run studies/mnist-short.toml --device cuda:0 --results /data/results
       ganbench run benchmark.toml --retry oom --retry timeout
+      ganbench run benchmark.toml --shard 3/10 --results part3
+      ganbench run benchmark.toml --results s3://bucket/results
     """
     from ganbench.run import Options, Stopped
+    from ganbench.shards import Shard
 
     retried = _TRIED if "all" in retry else retry
-    options = Options(only, jobs, device, executor, fail_fast, retried, stale, pdb)
+    part = Shard.parse(shard) if shard is not None else None
+    options = Options(only, part, jobs, device, executor, fail_fast, retried, stale, pdb)
     console = _console()
     loaded = _load_all(files)  # a mistake in the last file shows before the first one is run
     for plugin in installed().plugins:

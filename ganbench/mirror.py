@@ -377,6 +377,7 @@ class Mirror(Store):
                     self.claims.give_back(claim)
                 elif self._is_mine(unit, claim):
                     record = self._write(unit, claim.number, unit.manifest)
+                    self._forget(unit, record["parcels"])
                     self.index.add(
                         unit.key, claim.number, {"task": unit.task, "manifest": record, "events": unit.events()}
                     )
@@ -427,11 +428,18 @@ class Mirror(Store):
         """Upload what another machine goes on from, should this one die."""
         with unit.sending:
             claim = unit.claimed
-            if claim is None or not unit.checkpoints():
+            if claim is None or not unit.checkpoints() or not self._is_mine(unit, claim):
                 return
             manifest = unit.manifest
             state = {**_bare(manifest), "claim": claim.number, "parcels": self._send(unit, done=False)}
             self.claims.keep(claim, state)
+            self._forget(unit, state["parcels"])
+
+    def _forget(self, unit: MirroredUnit, named: Record) -> None:
+        """Delete the parcels that this claim has sent and that nothing names any more."""
+        for name in unit.sent - named.keys():
+            self.bucket.delete(f"parcels/{unit.key}/{name}")
+            unit.sent.remove(name)
 
 
 def _bare(manifest: Record) -> Record:

@@ -32,20 +32,21 @@ PLACE = PlaceType()
 
 
 def below(results: Place, name: str) -> Store:
-    """The results of the benchmark `name` below `results`; of a store nothing is here before its `sync`, or `make`."""
-    if not isinstance(results, str):
-        return Store(results / name)
-    from ganbench.mirror import Mirror
-
-    return Mirror(f"{results}/{name}")
+    """The results of the benchmark `name` below `results`, as by `at`."""
+    return at(f"{results}/{name}" if isinstance(results, str) else results / name)
 
 
-def opened(place: Place) -> Store:
-    """The results at `place`, to be read; a store's as they are by now."""
+def at(place: Place) -> Store:
+    """The results at `place`; of a store nothing is here before its `sync`, or `make`."""
     if not isinstance(place, str):
         return Store(place)
     from ganbench.mirror import Mirror
 
-    mirror = Mirror(place)
-    mirror.sync()
-    return mirror
+    return Mirror(place)
+
+
+def opened(place: Place) -> Store:
+    """The results at `place`, to be read; a store's as they are by now."""
+    store = at(place)
+    store.sync()
+    return store

@@ -27,6 +27,7 @@ from ganbench.observed import Observed
 from ganbench.plan import Cell, Plan
 from ganbench.plugins import Plugins, use
 from ganbench.provenance import of_plan, of_unit
+from ganbench.shards import Shard
 from ganbench.shift import Limits, Shift
 from ganbench.store import PLANNED, Record, Store, Unit
 from ganbench.worker import lacking
@@ -39,6 +40,7 @@ class Options:
     """What the command line asks for beside the file."""
 
     only: Sequence[str] = ()
+    shard: Shard | None = None
     jobs: int | None = None
     device: str | None = None
     executor: str = "process"
@@ -95,8 +97,13 @@ def fingerprints(plan: Plan) -> dict[str, str]:
     return {name: prepared.fingerprint for name, prepared in found.items() if prepared}
 
 
-def selected(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
-    """The cells whose variant, dataset or directory matches one of the patterns; all of them without patterns."""
+def selected(cells: Sequence[Cell], only: Sequence[str], shard: Shard | None = None) -> list[Cell]:
+    """The cells whose variant, dataset or directory matches one of the patterns; all of them without patterns.
+
+    With `shard`, those of them that are in it, which may be none.
+    """
+    if shard:
+        return [cell for cell in selected(cells, only) if shard.has(cell.key)]
     if not only:
         return list(cells)
     chosen = [
@@ -321,7 +328,7 @@ class _Training:
     ) -> None:
         """Raises `UserError` when cells are stale and the options do not say what to do with them."""
         self.store, self.plan, self.options, self.view, self.plugins = store, plan, options, view, plugins
-        self.cells = {cell.directory: cell for cell in selected(cells, options.only)}
+        self.cells = {cell.directory: cell for cell in selected(cells, options.only, options.shard)}
         self.references = {name: store.reference(name).manifest for name in {cell.dataset for cell in cells}}
         self.changes, self.observed = Changes(plugins), Observed(plugins)
         self.trained = 0

@@ -11,6 +11,7 @@ They are kept beside the benchmarks, for all of one URL (``s3://bucket/prefix/.s
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ganbench.bucket import Bucket
+from ganbench.data import data_root
 from ganbench.errors import UserError
 from ganbench.leases import Claim, Claims, Runner
 from ganbench.mirror import copies
@@ -32,7 +34,7 @@ class Shared:
     """What the benchmarks of one URL share. Raises `StorageError` where it cannot be reached."""
 
     def __init__(self, url: str, *, offer: bool = False) -> None:
-        """`offer`: what is on this machine already is given to the others."""
+        """`offer`: what was prepared on this machine already is given to the others."""
         self.bucket, self.offer = Bucket(url), offer
 
     @property
@@ -56,6 +58,8 @@ class Shared:
         try:
             claim = self._claimed(claims, item, folder, what, say)
             try:
+                if claim is not None and (known := data_root() / item).is_file():
+                    shutil.copyfile(known, folder / known.name)  # this machine made it for other results
                 yield
                 if claim is not None and names():
                     self._give(item, folder, names())

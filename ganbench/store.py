@@ -54,6 +54,8 @@ FORMAT = 1
 Record = dict[str, Any]
 #: The manifest of a unit that was never started.
 PLANNED: Record = {"format": FORMAT, "status": "planned", "attempt": 0}
+#: What a manifest says that its seal is not about: the seal itself, and what a store adds (`ganbench.mirror`).
+_UNSEALED = ("seal", "claim", "parcels")
 #: Names that Windows takes for devices, whatever follows a dot.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
@@ -279,9 +281,21 @@ class Unit:
             shutil.rmtree(self.directory / folder, ignore_errors=True)
 
     def update(self, **facts: Any) -> None:
-        """Merge `facts` into the manifest."""
+        """Merge `facts` into the manifest, and seal it where the unit is done."""
         with _writing(self.directory):
-            write_json(self.directory / "manifest.json", {**self.manifest, **facts})
+            manifest = {**self.manifest, **facts}
+            manifest.pop("seal", None)
+            if manifest["status"] == "done":
+                manifest["seal"] = self.seal(manifest)
+            write_json(self.directory / "manifest.json", manifest)
+
+    def seal(self, manifest: Mapping[str, Any]) -> str:
+        """SHA-256 (hex) over a manifest and the events there are: who edits either by hand breaks it."""
+        content = {name: value for name, value in manifest.items() if name not in _UNSEALED}
+        text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
+        with suppress(OSError):
+            text += (self.directory / "events.jsonl").read_bytes().decode(errors="replace")
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     def end(self, status: Status, reason: str, **facts: Any) -> None:
         """Write down how an attempt ended. What is not done keeps its last evaluation in the manifest."""
@@ -421,7 +435,7 @@ class Store:
         """What the last run asked for. Raises `UserError` when `root` is not a results folder."""
         record = read_json(self.root / "run.json")
         if record is None:
-            raise UserError(f"{self.root} is not a results folder (no readable run.json); `ganbench run` makes one")
+            raise UserError(f"{self.place} is not a results folder (no readable run.json); `ganbench run` makes one")
         return record
 
     def slots(self) -> Record:
