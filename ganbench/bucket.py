@@ -105,7 +105,8 @@ class Bucket:
         """The keys of all objects below `folder`, in order."""
         start = len(self._path(""))
         found = self._call("list", self._files.find, self._path(folder))
-        self._count("list", max(0, -(-len(found) // _PAGE) - 1))
+        # One per page; where nothing is found, fsspec asks whether there is an object of that name.
+        self._count("list", max(1, -(-len(found) // _PAGE)) - 1 if found else 1)
         return sorted(path[start:] for path in found if not path.rpartition("/")[2].startswith(".tmp-"))
 
     def delete(self, key: str) -> None:

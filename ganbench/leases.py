@@ -50,6 +50,14 @@ class Claim:
     before: Record = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A claim that is over, with what its holder left; in the place of a claim where nothing is to be done again."""
+
+    number: int
+    left: Record
+
+
 class Runner:
     """The process among those that share a store: it renews its lease from the first claim on, until `end`."""
 
@@ -134,8 +142,11 @@ class Claims:
         """`ended`: what the holder of a claim (key, number) left at its end; None while it is held."""
         self.bucket, self.runner, self.others, self._ended = bucket, runner, Others(bucket), ended
 
-    def take(self, key: str, first: int = 0) -> Claim | str:
-        """The claim on `key`, from number `first` on; or the id of the runner that has it."""
+    def take(self, key: str, first: int = 0, *, again: bool = True) -> Claim | Ended | str:
+        """The claim on `key`, from number `first` on; or the id of the runner that has it.
+
+        Unless `again`, what was done by others since is not claimed another time.
+        """
         self.runner.begin()
         before: Record = {}
         number = first
@@ -149,9 +160,14 @@ class Claims:
                 pass
             found = self.bucket.get_json(self._name(key, number)) or {}
             holder = str(found.get("runner", "unknown"))
-            left = self._ended(key, number)
-            if left is None and holder and self.others.look(holder) is not None:
+            about = self.others.look(holder) if holder else None
+            if about is not None and key in about.get("running", {}):
                 return holder
+            left = self._ended(key, number)
+            if left is None and about is not None:
+                return holder
+            if not again and left is not None and left.get("status") == "done":
+                return Ended(number, left)
             before = found.get("before", {}) if left is None else left
             number += 1
 

@@ -34,7 +34,7 @@ from ganbench import leases, parcels
 from ganbench.bucket import Bucket
 from ganbench.errors import StorageError, UserError
 from ganbench.index import Index
-from ganbench.leases import Claim, Claims, Runner, clock
+from ganbench.leases import Claim, Claims, Ended, Runner, clock
 from ganbench.store import PLANNED, Record, Store, Unit, read_json, write_atomically, write_json
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _THREADS = 16  # requests at once
-_LOOK = 5.0  # seconds between looks at what other runners do
+_LOOK = 5.0  # seconds between looks at what other runners do, where this one waits for them
+_LOOK_BUSY = 15.0  # and where it does not
 _STATES = 300.0  # seconds between uploads of what a running unit would go on from elsewhere
 _KINDS = ("cells", "references", "retired")
 _PART = re.compile(r"[\w-]([\w.~-]{0,198}[\w~-])?", re.ASCII)
@@ -85,7 +86,7 @@ class MirroredUnit(Unit):
         if self.key in self._store.held or not super().claim():
             return False
         try:
-            if self.key in self._store.finished or self._store.take(self):
+            if self.key in self._store.finished or self._store.take(self, again=False):
                 return True
         except BaseException:
             super().release()
@@ -135,7 +136,8 @@ class Mirror(Store):
         """Reads what the store is. One that is empty looks like a results folder without records."""
         self.bucket = Bucket(url)
         self.url = self.bucket.url
-        self.held: dict[str, str] = {}  # units that other runners have -> which runner
+        #: Units that other runners have -> which runner, and how often its lease had been renewed by then.
+        self.held: dict[str, tuple[str, int]] = {}
         self.finished: set[str] = set()  # units that other runners had, and have done
         self._units: dict[Path, MirroredUnit] = {}
         self._mine: dict[str, MirroredUnit] = {}
@@ -301,18 +303,27 @@ class Mirror(Store):
     def look(self) -> None:
         """Now and then, see what became of the units that other runners have. Raises what an upload ended with."""
         self.check()
-        if not self.held or clock() - self._looked < _LOOK:
+        if not self.held or clock() - self._looked < (_LOOK_BUSY if self._mine else _LOOK):
             return
         self.index.read_new(self._pool, self._apply)
-        for runner in set(self.held.values()):
-            about = self.claims.others.look(runner)
-            for key, number in (about or {}).get("ended", {}).items():
-                if key in self.held:
-                    self._apply(key, number, self._fetched(key, number))
-                    self.index.known[key] = number
-            if about is None:
-                self.held = {key: other for key, other in self.held.items() if other != runner}
+        for key, (runner, beat) in list(self.held.items()):
+            about = self.claims.others.look(runner) or {}
+            if key in about.get("running", {}):
+                continue
+            number = about.get("ended", {}).get(key)
+            if number is not None and (left := self._ended(key, number)):
+                self._heard(key, left)
+            elif about.get("beat", 0) != beat:  # it is dead, or has it no longer; the next claim tells
+                del self.held[key]
         self._looked = clock()
+
+    def _heard(self, key: str, left: Record) -> None:
+        """How another runner ended a unit, for whoever asks what is left to do; its records come with the index."""
+        self.held.pop(key, None)
+        if left["status"] == "done":
+            self.finished.add(key)
+            self._folder(key).mkdir(parents=True, exist_ok=True)
+            write_json(self._folder(key) / "manifest.json", _bare(left), durable=False)
 
     def elsewhere(self) -> dict[str, Record]:
         """Cell -> progress, of all that is at work now, as the runners said last."""
@@ -325,12 +336,21 @@ class Mirror(Store):
 
     # --- claims ------------------------------------------------------------------------------------------------------
 
-    def take(self, unit: MirroredUnit) -> bool:
-        """Claim a unit among all machines, and bring what its last holder left."""
-        claim = self.claims.take(unit.key, max(unit.own, self.index.known.get(unit.key, -1)) + 1)
+    def take(self, unit: MirroredUnit, *, again: bool = True) -> bool:
+        """Claim a unit among all machines, and bring what its last holder left; False where somebody has it.
+
+        Unless `again`, what is done by now is not claimed, and there is nothing to hold.
+        """
+        known = max(unit.own, self.index.known.get(unit.key, -1))
+        claim = self.claims.take(unit.key, known + 1, again=again)
         if isinstance(claim, str):
-            self.held[unit.key] = claim
+            about = self.claims.others.look(claim) or {}
+            more = about.get("running", {}).keys() - self.index.known.keys()
+            self.held |= dict.fromkeys((unit.key, *more), (claim, about.get("beat", 0)))
             return False
+        if isinstance(claim, Ended):
+            self._heard(unit.key, claim.left)
+            return True
         unit.directory.mkdir(parents=True, exist_ok=True)
         if not claim.number or unit.own != claim.number - 1:
             self._bring(unit, claim)
