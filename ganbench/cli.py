@@ -13,7 +13,7 @@ import click
 
 from ganbench import __version__
 from ganbench.errors import GanbenchError, UserError, on_one_line
-from ganbench.places import PLACE, Place, below
+from ganbench.places import FOLDER, PLACE, Place, below
 from ganbench.places import opened as store_at
 from ganbench.plugins import KINDS, VARIABLE, Plugin, in_use, installed, let_go, use
 from ganbench.plugins import name as plugin_called
@@ -425,7 +425,7 @@ def _provides(plugin: Plugin) -> str:
 
 @main.command()
 @click.argument("folders", nargs=-1, type=PLACE)
-@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report (default: FOLDER).")
+@click.option("--to", type=FOLDER, help="Folder of the report (default: FOLDER).")
 @click.option("--x", type=click.Choice(_AXES), help="X axis of learning curves (default: the unit of the budget).")
 @click.option(
     "--pictures",
@@ -450,7 +450,7 @@ def _provides(plugin: Plugin) -> str:
 @click.option(
     "--compare",
     nargs=2,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="RUN RUN",
     help="Compare two results folders cell by cell instead.",
 )
@@ -547,7 +547,7 @@ def _compare(before: Path, after: Path, to: Path | None, formats: tuple[str, ...
 
 
 @main.command()
-@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("folder", required=False, metavar="[DIR]", type=FOLDER)
 @click.option(
     "--repair", is_flag=True, help="Clear away what killed processes left in DIR, and set lost records aside."
 )

@@ -10,8 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from filelock import FileLock, Timeout
-
 from ganbench.params import Params
 
 if TYPE_CHECKING:
@@ -219,6 +217,8 @@ class ExtractorData:
     @contextmanager
     def turn(self, path: Path, what: str) -> Iterator[None]:
         """Wait for this process's turn at `path`, which is `what`, and hold it until the context is left."""
+        from filelock import FileLock, Timeout
+
         lock = FileLock(f"{path}.lock")
         try:
             lock.acquire(blocking=False)

@@ -6,7 +6,7 @@ the report know nothing of the store. Objects::
     store.json                      made once: which store this is
     run.json, benchmark.toml        as in a folder
     claims/<unit>.<n>               who has a unit, and what it left for the next one when it died (ganbench.leases)
-    parcels/<unit>/<what>-<hash>.zip   the files of a unit, named by their content (ganbench.parcels)
+    parcels/<unit>/<what>-<hash>.zip   the files of a unit, named by their content (ganbench.packing)
     manifests/<unit>.<n>.json       how claim n ended: written last, once, with the SHA-256 of every parcel
     runners/<id>.json               who is at work now, and on what
     index/<runner>-<n>.json.gz      the small records of many units in one object: derived (ganbench.index)
@@ -30,7 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganbench import leases, parcels
+from ganbench import leases, packing
 from ganbench.bucket import Bucket
 from ganbench.errors import StorageError, UserError
 from ganbench.index import Index
@@ -288,7 +288,7 @@ class Mirror(Store):
             raise UserError(
                 f"{self.url}/{where} is missing; delete its manifests/{key}.*, and `ganbench run` makes it anew"
             )
-        parcels.unpack(content, digest, folder, f"{self.url}/{where}")
+        packing.unpack(content, digest, folder, f"{self.url}/{where}")
 
     def complete(self, directory: Path) -> None:
         """Bring what a unit has beyond its small records: pictures, snapshots, its log."""
@@ -361,7 +361,7 @@ class Mirror(Store):
 
     def _bring(self, unit: MirroredUnit, claim: Claim) -> None:
         """What the holder before left, in the place of whatever is here."""
-        for path in [unit.directory / "manifest.json", *unit.checkpoints(), *parcels.files(unit)]:
+        for path in [unit.directory / "manifest.json", *unit.checkpoints(), *packing.files(unit)]:
             path.unlink(missing_ok=True)
         for name, digest in claim.before.get("parcels", {}).items():
             self._unpack(unit.key, name, digest, unit.directory)
@@ -425,7 +425,7 @@ class Mirror(Store):
     def _send(self, unit: MirroredUnit, *, done: bool) -> Record:
         """Upload the parcels that the store does not have; name -> SHA-256 of all of them."""
         named = {}
-        for name, content in parcels.pack(unit, done=done):
+        for name, content in packing.pack(unit, done=done):
             if name not in unit.sent:
                 self.bucket.put(f"parcels/{unit.key}/{name}", content)
                 unit.sent.add(name)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganbench.store import Store
+from ganbench.errors import UserError
+
+if TYPE_CHECKING:
+    from ganbench.store import Store
 
 Place = Path | str
 
@@ -18,17 +21,24 @@ def is_url(text: str) -> bool:
     return re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE) is not None
 
 
-class PlaceType(click.Path):
+class _PlaceType(click.Path):
     """The type of an option or argument that names such a place: a `Path`, or a URL as text."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value.rstrip("/") if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
 
 
-PLACE = PlaceType()
+class _FolderType(click.Path):
+    """The type of what must be a folder on this machine."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and is_url(value):
+            raise UserError(f"this works on folders: copy the store with `ganbench merge DIR {value}`, and name DIR")
+        return super().convert(value, param, ctx)
+
+
+PLACE = _PlaceType(path_type=Path)
+FOLDER = _FolderType(path_type=Path)
 
 
 def below(results: Place, name: str) -> Store:
@@ -38,11 +48,13 @@ def below(results: Place, name: str) -> Store:
 
 def at(place: Place) -> Store:
     """The results at `place`; of a store nothing is here before its `sync`, or `make`."""
-    if not isinstance(place, str):
-        return Store(place)
-    from ganbench.mirror import Mirror
+    if isinstance(place, str):
+        from ganbench.mirror import Mirror
 
-    return Mirror(place)
+        return Mirror(place)
+    from ganbench.store import Store
+
+    return Store(place)
 
 
 def opened(place: Place) -> Store:
