@@ -38,7 +38,7 @@ from ganbench.hookspecs import Register
 from ganbench.params import Params, param
 
 #: MAJOR.MINOR of what this module and `ganbench.testing` promise: the module's docstring says what each number means.
-API_VERSION = "1.0"
+API_VERSION = "1.1"
 #: Marks a function of a plugin's module as the implementation of the hook of that name.
 hookimpl = pluggy.HookimplMarker("ganbench")
 

@@ -154,7 +154,7 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @click.option("--shard", metavar="K/N", help="Only the cells of the K-th of N parts, which their keys decide.")
 @click.option("--jobs", type=click.IntRange(1), help="Cells to train at once (default: one per core or GPU).")
 @click.option("--device", help="cpu, cuda or cuda:N instead of the file's.")
-@click.option("--executor", default="process", show_default=True, help="Where cells run; inline is for debugging.")
+@click.option("--executor", help="Where cells run instead of where the file says; inline is for debugging.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
 @click.option("--retry", multiple=True, type=click.Choice((*_TRIED, "all")), help="Train again what ended like this.")
 @click.option("--stale", type=click.Choice(("retrain", "keep")), help="Cells trained by other code than today's.")
@@ -166,7 +166,7 @@ def run(
     shard: str | None,
     jobs: int | None,
     device: str | None,
-    executor: str,
+    executor: str | None,
     fail_fast: bool,
     retry: tuple[str, ...],
     stale: Literal["retrain", "keep"] | None,
@@ -193,7 +193,7 @@ def run(
     part = Shard.parse(shard) if shard is not None else None
     options = Options(only, part, jobs, device, executor, fail_fast, retried, stale, pdb)
     console = _console()
-    loaded = _load_all(files)  # a mistake in the last file shows before the first one is run
+    loaded = _load_all(files, executor)  # a mistake in the last file shows before the first one is run
     for plugin in installed().plugins:
         if plugin.state in ("broken", "incompatible"):
             click.echo(on_one_line(f"{plugin} is {plugin.state} and left out: {plugin.reason}"), err=True)
@@ -684,8 +684,11 @@ def data_show(name: str, out: Path | None) -> None:
         click.echo(path)
 
 
-def _load_all(files: Sequence[Path]) -> list[tuple[Plan, Source]]:
-    """Read, validate and resolve benchmark files, each with a results folder of its own."""
+def _load_all(files: Sequence[Path], executor: str | None = None) -> list[tuple[Plan, Source]]:
+    """Read, validate and resolve benchmark files, each with a results folder of its own.
+
+    An optional plugin that is called like the executor asked for, or the file's, is loaded as if it were named.
+    """
     from ganbench import requirements
     from ganbench.config import read
     from ganbench.plan import resolve
@@ -706,6 +709,10 @@ def _load_all(files: Sequence[Path]) -> list[tuple[Plan, Source]]:
                 plugins = use(named)
             except UserError as error:
                 raise source.error(f"plugin {text!r}: {error}", ("plugins",), text) from None
+        for text in filter(None, (executor, benchmark.executor_name)):
+            if any(plugin.name == text and plugin.state == "optional" for plugin in plugins.plugins):
+                named.append(plugin_called(text, file.parent))
+                plugins = use(named)
         loaded[benchmark.name] = (resolve(benchmark, source, plugins), source)
     return list(loaded.values())
 

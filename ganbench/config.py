@@ -98,6 +98,13 @@ class ProbeEntry(_Model):
     params: dict[str, Scalar] = {}
 
 
+class ExecutorEntry(_Model):
+    """An executor with parameters of its own: ``{ name = "ray", params = { cpus = 2 } }``."""
+
+    name: str
+    params: dict[str, Scalar] = {}
+
+
 class Grid(_Model):
     """Variants x datasets x the product of `params` (a list is swept, a scalar is fixed) x `configs` (exact rows).
 
@@ -118,6 +125,7 @@ class Benchmark(_Model):
     `train_on` and `reference` say which images the GANs learn from and which the distances compare with. `extractors`
     puts another extractor in the place of the one that metrics ask for: ``{ classifier = "hoeckler-mnist" }``.
     `probes` are carried out on the best cell of every variant on every dataset.
+    `executor` is where cells run, which is no part of what they are.
     `requires` are bounds on the versions of distributions (PEP 508), `plugins` files and optional plugins to load.
     """
 
@@ -136,6 +144,7 @@ class Benchmark(_Model):
     device: str = Field("auto", pattern=DEVICE)
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     cuda_graphs: bool = True
+    executor: str | ExecutorEntry = "process"
     slots_per_gpu: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = 1
     timeout: Timeout | None = None
     retries: Retries = Retries()
@@ -168,6 +177,10 @@ class Benchmark(_Model):
                 raise ValueError(f"seed {seed} is there twice; leave one")
             seen.add(seed)
         return seeds
+
+    @property
+    def executor_name(self) -> str:
+        return self.executor if isinstance(self.executor, str) else self.executor.name
 
     @property
     def seed_list(self) -> list[int]:
@@ -385,6 +398,7 @@ def _keys(location: Location) -> list[str]:
         "retries": Retries,
         "grid": Grid,
         "datasets": DatasetEntry,
+        "executor": ExecutorEntry,
     }
     names = [part for part in location if isinstance(part, str)]
     return list(models[names[-1]].model_fields if names else Benchmark.model_fields)

@@ -363,10 +363,15 @@ class Probe(_Checked, ABC):
 class Executor(_Checked, ABC):
     """Runs units of work, each a directory that ``python -m ganbench.worker DIR`` completes."""
 
+    #: What a benchmark file may say of it: ``executor = { name = "...", params = { ... } }``.
+    Params: ClassVar[type[Params]] = Params
+    #: Whether units run on other machines: a `device` ``cuda`` is then theirs, and need not be here.
+    remote: ClassVar[bool] = False
+
     @abstractmethod
-    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> None:
+    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1, params: Any = None) -> None:
         """`jobs`: units to run at once (None: as many as suit the machine, on GPUs `slots_per_gpu` each); `device`:
-        ``cpu``, ``cuda``, ``cuda:1``.
+        ``cpu``, ``cuda``, ``cuda:1``. `params` is only given where `Params` has fields.
         """
 
     @property

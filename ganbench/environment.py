@@ -49,6 +49,15 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(wording in str(error) for wording in wordings)
 
 
+def out_of_memory_kills() -> int:
+    """How many processes the system has killed for lack of memory since it was started; 0 where it does not count."""
+    try:
+        counters = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+    except (OSError, ValueError):
+        return 0
+    return int(counters.get("oom_kill", 0))
+
+
 def set_up(threads: int | None = None) -> None:
     """Make this process one to train in: so many threads, no denormal numbers, memory kept. Needs torch."""
     import torch

@@ -20,6 +20,7 @@ from typing import Any
 from ganbench.contracts import Executor
 from ganbench.environment import cores
 from ganbench.errors import UserError
+from ganbench.params import Params
 from ganbench.plugins import Settled
 from ganbench.store import Unit
 
@@ -29,6 +30,12 @@ _SILENCE = 600.0  # seconds after which one that does not answer is taken for lo
 _UNITS = 100  # after so many units a worker is replaced, so that what plugins leak does not add up
 
 _ALIVE, _STOP = None, False  # messages: the question whether a worker is alive and its answer; the request to stop
+
+
+def employ(cls: type[Executor], params: Params, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> Executor:
+    """An executor of a class. Those without parameters need not know of any."""
+    more = {"params": params} if params.fields() else {}
+    return cls(jobs=jobs, device=device, slots_per_gpu=slots_per_gpu, **more)
 
 
 class InlineExecutor(Executor):
@@ -78,10 +85,11 @@ class ProcessExecutor(Executor):
     are `slots_per_gpu` slots on each (or `jobs` slots, dealt out over the GPUs in turn).
     """
 
-    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1) -> None:
+    def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1, threads: int | None = None) -> None:
+        """`threads` of each worker, where the cores are not this executor's alone."""
         self._gpus = gpu_ids(device)
         self._slots = jobs or len(self._gpus) * slots_per_gpu or cores()
-        self._threads = max(1, cores() // self._slots)
+        self._threads = threads or max(1, cores() // self._slots)
         self._context = context()
         self._idle: list[_Worker] = []
         self._busy: list[_Worker] = []

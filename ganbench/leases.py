@@ -160,7 +160,7 @@ class Claims:
                 pass
             found = self.bucket.get_json(self._name(key, number)) or {}
             holder = str(found.get("runner", "unknown"))
-            about = self.others.look(holder) if holder else None
+            about = self.others.look(holder) if holder not in ("", self.runner.id) else None
             if about is not None and key in about.get("running", {}):
                 return holder
             left = self._ended(key, number)

@@ -85,6 +85,7 @@ class MirroredUnit(Unit):
         self._store.look()
         if self.key in self._store.held or not super().claim():
             return False
+        self.fresh &= self.key not in self._store.finished
         try:
             if self.key in self._store.finished or self._store.take(self, again=False):
                 return True
@@ -206,6 +207,7 @@ class Mirror(Store):
         with suppress(FileExistsError):
             self._write(old, claim.number, old.manifest)
         self._manifest(unit.key, claim.number, {**PLANNED, "parcels": {}})
+        self.index.known[unit.key] = claim.number
         self._mine.pop(unit.key, None)
         unit.claimed = None
         return folder
@@ -350,10 +352,12 @@ class Mirror(Store):
             return False
         if isinstance(claim, Ended):
             self._heard(unit.key, claim.left)
+            unit.fresh = False
             return True
         unit.directory.mkdir(parents=True, exist_ok=True)
         if not claim.number or unit.own != claim.number - 1:
             self._bring(unit, claim)
+        unit.fresh &= not claim.before
         unit.is_own(claim.number)
         unit.claimed, unit.lapses, unit.found, unit.kept = claim, self.runner.lapses, unit.manifest, clock()
         self._mine[unit.key] = unit

@@ -32,9 +32,13 @@ class Observed:
     def __init__(self, plugins: Plugins) -> None:
         self._plugins = plugins
         self._cells: dict[Path, _Seen] = {}
+        hooks = ("cell_started", "cell_progress", "cell_finished")
+        self._anybody = any(plugins.watchers(hook) for hook in hooks)
 
     def started(self, unit: Unit) -> None:
         """A cell was handed out."""
+        if not self._anybody:
+            return
         cell = unit.task
         told: dict[str, set[str]] = {}
         for plugin, mark in unit.told() if self._plugins.watchers("cell_progress") else ():

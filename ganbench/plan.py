@@ -52,6 +52,14 @@ class ChosenProbe:
 
 
 @dataclass(frozen=True)
+class ChosenExecutor:
+    """An executor with its parameters."""
+
+    component: Component
+    params: Params
+
+
+@dataclass(frozen=True)
 class Row:
     """One configuration on one dataset: cells but for their seeds. `name` is the variant's."""
 
@@ -164,6 +172,18 @@ class Plan:
     rows: tuple[Row, ...]
     plugins: Plugins = field(repr=False)
     probes: tuple[ChosenProbe, ...] = ()
+    executor: ChosenExecutor | None = None
+
+    def executor_called(self, name: str | None) -> ChosenExecutor:
+        """The executor of that name, with the file's parameters if it is the file's; without a name, the file's own.
+
+        Raises `UserError` where there is none of that name.
+        """
+        component = self.plugins.find("executors", name) if name else None
+        if self.executor and component in (None, self.executor.component):
+            return self.executor
+        component = component or self.plugins.find("executors", "process")
+        return ChosenExecutor(component, component.load().Params())
 
     @property
     def rank(self) -> dict[str, str]:
@@ -370,8 +390,8 @@ def resolve(benchmark: Benchmark, source: Source, plugins: Plugins) -> Plan:
                         again = f"{short} on {data.name} is there twice with the same parameters and another budget"
                         raise source.error(f"{again} or evaluate; they would share a line of the leaderboard", where)
                     rows.append(row)
-    probes = _probes(benchmark, source, plugins)
-    return Plan(benchmark, metrics, classes, ranked, extractors, datasets, tuple(rows), plugins, probes)
+    probes, executor = _probes(benchmark, source, plugins), _executor(benchmark, source, plugins)
+    return Plan(benchmark, metrics, classes, ranked, extractors, datasets, tuple(rows), plugins, probes, executor)
 
 
 def _probes(benchmark: Benchmark, source: Source, plugins: Plugins) -> tuple[ChosenProbe, ...]:
@@ -387,6 +407,19 @@ def _probes(benchmark: Benchmark, source: Source, plugins: Plugins) -> tuple[Cho
             raise source.error(f"probe {name!r} is there twice with the same parameters; leave one", ("probes",), name)
         chosen.append(probe)
     return tuple(chosen)
+
+
+def _executor(benchmark: Benchmark, source: Source, plugins: Plugins) -> ChosenExecutor | None:
+    """What the file says of where cells run; None where it says nothing."""
+    if "executor" not in benchmark.model_fields_set:
+        return None
+    entry = benchmark.executor
+    name, values = (entry, {}) if isinstance(entry, str) else (entry.name, entry.params)
+    component = _find(plugins, source, "executors", name, ("executor",))
+    try:
+        return ChosenExecutor(component, component.load().Params.resolve(values, owner=f"executor {name!r}"))
+    except ParamError as error:
+        raise source.error(str(error), ("executor", "params", error.name)) from None
 
 
 def _refuse_too_many(benchmark: Benchmark, source: Source) -> None:

@@ -31,6 +31,10 @@ class Named:
     text: str
     file: single.SingleFile | None = None
 
+    def is_file(self, record: Mapping[str, str]) -> bool:
+        """Whether it is the file that a unit of work names."""
+        return self.file is not None and (self.text, self.file.sha256) == (record["file"], record["sha256"])
+
 
 class Plugins:
     """All plugins of an environment, and the components of those that work."""
@@ -308,6 +312,9 @@ def use_recorded(records: Iterable[Mapping[str, str]]) -> Plugins:
         if "file" not in record:
             named.append(Named(record["name"]))
             continue
+        if brought := next((one for one in _brought if one.is_file(record)), None):
+            named.append(brought)
+            continue
         path = Path(record["file"])
         try:
             file = single.read(path)
@@ -338,18 +345,33 @@ def _with(choice: str, named: tuple[Named, ...]) -> Plugins:
     return Plugins(entry_points(group="ganbench"), entry_points(group="ganbench.optional"), choice)
 
 
+_brought: tuple[Named, ...] = ()  # files of another machine, which need not be on this one
+
+
 class Settled(NamedTuple):
     """The plugins of this process for one that it starts: what works here is loaded there, and nothing else."""
 
     choice: str
     named: tuple[Named, ...]
+    brought: tuple[Named, ...] = ()
 
     @classmethod
     def here(cls) -> Settled:
-        return cls(",".join(installed().working), _named)
+        return cls(",".join(installed().working), _named, _brought)
 
     def settle(self) -> None:
         """In the other process, before it asks for any plugin."""
-        global _named
+        global _named, _brought
         os.environ[VARIABLE] = self.choice
-        _named = self.named
+        _named, _brought = self.named, self.brought
+
+    @classmethod
+    def to_bring(cls) -> Settled:
+        """The same for a process of another machine. Files are brought there, and what a unit needs it names itself."""
+        return cls(",".join(installed().working), (), tuple(named for named in _named if named.file))
+
+    def settle_there(self) -> None:
+        """In that process: what is not installed there cannot be loaded there, and may not be needed."""
+        there = {plugin.name for plugin in installed().plugins}
+        kept = ",".join(name for name in self.choice.split(",") if name in there)
+        self._replace(choice=kept).settle()

@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from ganbench.data import data_root, fetch, lookup
 from ganbench.environment import EMULATED, bf16, cores, machine
 from ganbench.errors import UserError
 from ganbench.estimate import Estimates, ends_after, sentence
-from ganbench.executors import InlineExecutor
+from ganbench.executors import InlineExecutor, employ
 from ganbench.observed import Observed
 from ganbench.plan import Cell, Plan
 from ganbench.plugins import Plugins, use
@@ -33,6 +33,7 @@ from ganbench.store import PLANNED, Record, Store, Unit
 from ganbench.worker import lacking
 
 _TRIED = ("failed", "oom", "timeout", "diverged")
+_DONE: Record = {"status": "done"}  # all that is kept of the manifests of done cells
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Options:
     shard: Shard | None = None
     jobs: int | None = None
     device: str | None = None
-    executor: str = "process"
+    executor: str | None = None  # the file's, if it names one, or ``process``
     fail_fast: bool = False
     retry: Sequence[str] = ()  # statuses, of those that ended
     stale: Literal["retrain", "keep"] | None = None
@@ -69,10 +70,17 @@ class Outcome:
     trained: int = 0
 
 
-def choose_device(wanted: str) -> str:
-    """``auto`` as ``cuda`` where there is a usable GPU, else ``cpu``. Raises `UserError` when the GPU is not there."""
+def choose_device(wanted: str, *, elsewhere: bool = False) -> str:
+    """``auto`` as ``cuda`` where there is a usable GPU, else ``cpu``. Raises `UserError` when the GPU is not there.
+
+    `elsewhere`: cells run on other machines, and ``cuda`` is taken at its word.
+    """
     if not re.match(DEVICE, wanted):  # the file's was checked with the file
         raise UserError(f"--device {wanted!r} is not one of auto, cpu, cuda, cuda:N")
+    if elsewhere and ":" in wanted:
+        raise UserError(f"device {wanted!r} is one GPU of this machine, and cells run on others; write 'cuda'")
+    if elsewhere and wanted != "auto":
+        return wanted
     if wanted == "cpu" or (wanted == "auto" and shutil.which("nvidia-smi") is None):
         return "cpu"  # without importing torch
     import torch
@@ -157,8 +165,9 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     Several runs may be at work in one folder at once: each takes the units that no other has taken.
     """
     use(plugins.named)  # those of another file may have been in use last
-    device = choose_device(options.device or plan.benchmark.device)
-    executor: type[Executor] = plugins.find("executors", options.executor).load()
+    chosen = plan.executor_called(options.executor)
+    executor: type[Executor] = chosen.component.load()
+    device = choose_device(options.device or plan.benchmark.device, elsewhere=executor.remote)
     on_unit = device.partition(":")[0]  # a worker sees only the GPU it was given
     if options.only:  # before anything is created, and while it can still be refused: does the selection match?
         selected(plan.cells({}, on_unit), options.only)
@@ -166,7 +175,7 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
     def crew(jobs: int | None, share: int = 1) -> Executor:
         if options.debug:
             return InlineExecutor(jobs=jobs, device=device, debug=True)
-        return executor(jobs=jobs, device=device, slots_per_gpu=share)
+        return employ(executor, chosen.params, jobs=jobs, device=device, slots_per_gpu=share)
 
     outline = {
         "name": plan.benchmark.name,
@@ -308,8 +317,8 @@ def _probe(
         unit.create(tasks[unit.directory])
         return True
 
-    def ended(unit: Unit) -> bool:
-        manifest, task = unit.manifest, tasks[unit.directory]
+    def ended(unit: Unit, manifest: Record) -> bool:
+        task = tasks[unit.directory]
         if manifest["status"] != "done":
             what = f"probe {task['probe']['name']} of {task['variant']} on {task['dataset']}"
             view.note(f"{what} is {manifest['status']}: {manifest.get('reason') or 'see its log.txt'}")
@@ -335,7 +344,7 @@ class _Training:
         self.retrained: set[str] = set()  # to be set aside and trained again
         self.attempts: dict[str, int] = {}
         self.todo: dict[str, bool] = {}  # what wants work -> whether that is training
-        self.finished: set[str] = set()  # what is done and wants none
+        self.manifests: dict[str, Record] = {}  # of what is done and wants none, and of what has ended
         self.estimates = Estimates(on_unit)
         self.learnt, self.rested = True, 0.0  # whether there are records that the order does not know, and until when
         found: list[str] = []
@@ -353,7 +362,7 @@ class _Training:
             if self._wants(cell, manifest):
                 self.todo[name] = not done or name in self.retrained
             elif done:
-                self.finished.add(name)
+                self.manifests[name] = _DONE
         if self.todo:
             self.estimates.add_former(store, cells)
         if found and options.stale is None:
@@ -431,8 +440,8 @@ class _Training:
     def _begin(self, unit: Unit) -> bool:
         """Make a cell that this run has taken ready for its worker; False where it is no longer wanted."""
         name = unit.directory.name
-        cell = self.cells[name]
-        if not self._wants(cell, unit.manifest) or not unit.hold():
+        cell, manifest = self.cells[name], PLANNED if unit.fresh else unit.manifest
+        if not self._wants(cell, manifest) or not unit.hold():
             return False
         if name in self.retrained:
             self.store.retire(unit)
@@ -440,14 +449,16 @@ class _Training:
             unit.release()  # the claim went with the directory
             if not unit.claim() or not unit.hold():
                 return False
+            manifest = PLANNED
         unit.create(cell.task)
-        self.trained += unit.status != "done"
+        self.trained += manifest["status"] != "done"
         self.observed.started(unit)
         return True
 
-    def _ended(self, unit: Unit) -> bool:
+    def _ended(self, unit: Unit, manifest: Record) -> bool:
         """Tell of a cell that has ended; whether the run shall end with it."""
-        manifest, cell = unit.manifest, self.cells[unit.directory.name]
+        cell = self.cells[unit.directory.name]
+        self.manifests[cell.directory] = _DONE if manifest["status"] == "done" else manifest
         if manifest["status"] == "done":
             self.estimates.add_cell(cell, manifest)
             self.learnt = True
@@ -460,8 +471,8 @@ class _Training:
         outcome = Outcome(trained=self.trained)
         for cell in self.cells.values():
             name = cell.directory
-            # What was done when this run began stays so; all else may have changed, by another run too.
-            manifest = {"status": "done"} if name in self.finished else self.store.cell(name).manifest
+            # What ended in this run, or was done before it, stays so; all else may have changed, by another run too.
+            manifest = self.manifests.get(name) or self.store.cell(name).manifest
             status = state(cell, manifest)
             outcome.statuses[status] += 1
             if status not in ("done", "skipped"):
@@ -482,17 +493,17 @@ class _Training:
         if not self.learnt or began < self.rested:
             return
         self.learnt = False
-        self.shift.waiting.sort(key=self._order, reverse=True)
+        self.shift.waiting = deque(sorted(self.shift.waiting, key=self._order, reverse=True))
         busy = []
         for running in self.shift.running.values():
-            spent = running.unit.progress().get("spent", 0.0)
+            spent = self.shift.progress.get(running.unit.directory.name, {}).get("spent", 0.0)
             busy.append(self._order(running.unit) * (1.0 - spent))
         left = ends_after(map(self._order, self.shift.waiting), self.shift.executor.slots, busy)
         self.view.expect(left if left < float("inf") else None)
         self.rested = time.monotonic() + 50 * (time.monotonic() - began)
 
     def _watch(self, units: Mapping[str, Record]) -> None:
-        for running in self.shift.running.values():
-            self.observed.look(running.unit, units.get(running.unit.directory.name, {}))
+        for unit in self.shift.seen:
+            self.observed.look(unit, units.get(unit.directory.name, {}))
         self._reorder()
         self.view.running(units)

@@ -33,15 +33,18 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedWriter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from pydantic_core import from_json
 
+from ganbench import locks
 from ganbench.errors import StorageError, UserError
 
 if TYPE_CHECKING:
@@ -102,16 +105,25 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) 
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("xb") as file:  # never through a link that somebody put there
+        with _new(temporary) as file:
             file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def _new(path: Path) -> BufferedWriter:
+    """A new file to write to, never through a link that somebody put there."""
+    try:
+        return path.open("xb")
+    except FileExistsError:
+        path.unlink(missing_ok=True)
+        return path.open("xb")
 
 
 def sha256(path: Path) -> str:
@@ -186,7 +198,9 @@ class Unit:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._claim: BaseFileLock | None = None
+        #: Whether there was nothing of it, no directory even, when this run claimed it.
+        self.fresh = False
+        self._release: Callable[[], None] | None = None
 
     def claim(self) -> bool:
         """Take the unit for this run, until `release`; False where another run has it.
@@ -194,24 +208,23 @@ class Unit:
         The lock is the operating system's, free as soon as whoever held it is dead, so that none is ever stale. Runs
         on several machines need a shared file system that knows locks (NFS from version 4, Lustre with flock).
         """
-        lock = FileLock(self.directory / ".claim", thread_local=False)  # another thread may let go of it
         with _writing(self.directory):
-            self.directory.mkdir(parents=True, exist_ok=True)
             try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                return False
-        self._claim = lock
-        return True
+                self.directory.mkdir(parents=True)
+                self.fresh = True
+            except FileExistsError:
+                self.fresh = False
+            self._release = locks.take(self.directory / ".claim")
+        return self._release is not None
 
     def hold(self) -> bool:
         """Called once it is clear that there is work to do on a claimed unit: whether the claim holds for that."""
         return True
 
     def release(self) -> None:
-        if self._claim:
-            self._claim.release()
-            self._claim = None
+        if self._release:
+            self._release()
+            self._release = None
 
     @contextmanager
     def at_work(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -258,12 +271,37 @@ class Unit:
         return self.directory / "log.txt"
 
     def create(self, task: Mapping[str, Any]) -> None:
-        """Make the directory and write down the task, unless that was done before."""
+        """Make the directory and write down the task, unless that was done before.
+
+        It is the worker that waits for the disk (`settle`), for a run has thousands to hand out.
+        """
         with _writing(self.directory):
-            self.directory.mkdir(parents=True, exist_ok=True)
+            if not self._release:  # a claim has made it
+                self.directory.mkdir(parents=True, exist_ok=True)
             name = "cell.json" if task["unit"] == "cell" else "task.json"
-            if read_json(self.directory / name) != task:
-                write_json(self.directory / name, task)
+            if self.fresh or read_json(self.directory / name) != task:
+                write_json(self.directory / name, task, durable=False)
+
+    def settle(self) -> None:
+        """Wait until the task is on the disk, so that no record of it outlives it in a power cut."""
+        for name in ("cell.json", "task.json"):
+            with suppress(FileNotFoundError), (self.directory / name).open("rb") as file:
+                os.fsync(file.fileno())
+
+    def mark(self) -> str:
+        """Leave a file by a name that was never there before, for `marked`; its name."""
+        name = f".sent-{secrets.token_hex(8)}.tmp"  # one that nobody looks for is swept away
+        with _writing(self.directory):
+            (self.directory / name).touch()
+        return name
+
+    def marked(self, name: str) -> bool:
+        """Whether that file is here, and this the directory that was marked: once, for it is removed."""
+        try:
+            (self.directory / name).unlink()
+        except OSError:
+            return False
+        return True
 
     def sweep(self) -> None:
         """Delete what killed processes were just writing. Only for the one that is at work here."""
@@ -280,14 +318,15 @@ class Unit:
         for folder in ("samples", "probes"):
             shutil.rmtree(self.directory / folder, ignore_errors=True)
 
-    def update(self, **facts: Any) -> None:
-        """Merge `facts` into the manifest, and seal it where the unit is done."""
+    def update(self, **facts: Any) -> Record:
+        """Merge `facts` into the manifest, seal it where the unit is done, and return it."""
+        manifest = {**self.manifest, **facts}
+        manifest.pop("seal", None)
         with _writing(self.directory):
-            manifest = {**self.manifest, **facts}
-            manifest.pop("seal", None)
             if manifest["status"] == "done":
                 manifest["seal"] = self.seal(manifest)
             write_json(self.directory / "manifest.json", manifest)
+        return manifest
 
     def seal(self, manifest: Mapping[str, Any]) -> str:
         """SHA-256 (hex) over a manifest and the events there are: who edits either by hand breaks it."""
@@ -297,13 +336,14 @@ class Unit:
             text += (self.directory / "events.jsonl").read_bytes().decode(errors="replace")
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
-    def end(self, status: Status, reason: str, **facts: Any) -> None:
-        """Write down how an attempt ended. What is not done keeps its last evaluation in the manifest."""
+    def end(self, status: Status, reason: str, **facts: Any) -> Record:
+        """Write down how an attempt ended; the manifest. What is not done keeps its last evaluation there."""
         if status != "done":
             with suppress(ValueError, RecursionError):
                 facts["last_evaluation"] = next(reversed(self.events()), None)
-        self.update(**facts, status=status, reason=reason, finished=now())
+        manifest = self.update(**facts, status=status, reason=reason, finished=now())
         self.progress({})
+        return manifest
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Add one line to the events."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,8 @@ from rich.text import Text
 from ganbench.errors import on_one_line
 from ganbench.plan import Cell
 from ganbench.store import Record
+
+_BARS = 20  # of running cells on a terminal; there can be a thousand
 
 
 def scores(metrics: Mapping[str, float]) -> str:
@@ -50,7 +53,8 @@ class RunView(AbstractContextManager["RunView"]):
             disable=not console.is_terminal,
         )
         self._overall: TaskID | None = None
-        self._bars: dict[str, TaskID] = {}
+        self._bars: list[TaskID] = []
+        self._lines: list[str] = []  # of cells that have finished, not printed yet
         self._began = time.perf_counter()
         self._end: float | None = None
 
@@ -61,10 +65,22 @@ class RunView(AbstractContextManager["RunView"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._print_finished()
         self._progress.stop()
 
     def note(self, message: str) -> None:
-        self.console.print(escape(on_one_line(message)), highlight=False, soft_wrap=True)
+        self._print_finished()
+        self._print(message)
+
+    def _print(self, *messages: str) -> None:
+        text = "\n".join(escape(on_one_line(message)) for message in messages)
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _print_finished(self) -> None:
+        """Print the lines of cells that have finished: on a terminal together, as the bars are drawn anew each time."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._print(*lines)
 
     def started(self, total: int, done: int) -> None:
         self._total, self._finished, self._needless = total, done, done
@@ -78,18 +94,18 @@ class RunView(AbstractContextManager["RunView"]):
         self._end = None if seconds is None else time.perf_counter() + seconds
 
     def running(self, units: Mapping[str, Record]) -> None:
-        for name in set(self._bars) - set(units):
-            self._progress.remove_task(self._bars.pop(name))
-        share = 0.0
-        for name, progress in units.items():
-            if name not in self._bars:
-                self._bars[name] = self._progress.add_task(escape(name.rpartition("-")[0]), total=1.0, facts="")
-            spent = progress.get("spent", 0.0)
-            share += spent
+        self._print_finished()
+        shown = list(islice(units.items(), _BARS))
+        while len(self._bars) < len(shown):
+            self._bars.append(self._progress.add_task("", total=1.0, facts=""))
+        for bar, (name, progress) in zip(self._bars, shown, strict=False):
             doing = on_one_line(progress.get("doing", ""))
             updates = f"update {progress['updates']:,}  " if "updates" in progress else doing
-            facts = updates + scores(progress.get("metrics", {}))
-            self._progress.update(self._bars[name], completed=spent, facts=facts)
+            about = {"description": escape(name.rpartition("-")[0]), "completed": progress.get("spent", 0.0)}
+            self._progress.update(bar, visible=True, facts=updates + scores(progress.get("metrics", {})), **about)
+        for bar in self._bars[len(shown) :]:
+            self._progress.update(bar, visible=False)
+        share = sum(progress.get("spent", 0.0) for progress in units.values())
         if self._overall is not None:
             trained = self._finished - self._needless + share
             left = ""
@@ -98,6 +114,8 @@ class RunView(AbstractContextManager["RunView"]):
             elif trained > 0.2:
                 todo = self._total - self._finished - share
                 left = f"about {duration(todo * (time.perf_counter() - self._began) / trained)} left"
+            if len(units) > len(shown):
+                left += f"; {len(units):,} run, {len(shown)} of them are shown"
             self._progress.update(self._overall, completed=self._finished + share, facts=left)
 
     def finished(self, cell: Cell, manifest: Record) -> None:
@@ -108,7 +126,9 @@ class RunView(AbstractContextManager["RunView"]):
             outcome = f"done in {duration(seconds)}: {scores(manifest['best']['metrics'])}"
         else:
             outcome = f"{status}: {manifest['reason']}"
-        self.note(f"[{self._finished}/{self._total}] {what} {outcome}")
+        self._lines.append(f"[{self._finished}/{self._total}] {what} {outcome}")
+        if self._progress.disable:
+            self._print_finished()
         if self._overall is not None:
             self._progress.update(self._overall, description=f"{self._finished}/{self._total} cells")
 

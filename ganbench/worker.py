@@ -83,6 +83,7 @@ def _work(
     before, code = unit.manifest, _code(task)
     if not unit.checkpoints():
         unit.clear()
+    unit.settle()
     unit.update(
         status="running",
         reason="",

@@ -31,6 +31,7 @@ rank = { metric = "new-metric", at = "last" }
 extractors = { classifier = "new-extractor" }
 requires = ["ganbench-new-variant>=0.1"]
 probes = ["new-probe"]
+executor = { name = "new-executor", params = { grace = 5.0 } }
 
 [[grid]]
 variants = ["new-variant"]
@@ -38,7 +39,7 @@ datasets = ["new-dataset"]
 """
 
 #: How many checks of each kind pass at least: those that are not applicable are not among them.
-LEAST = {"variant": 23, "dataset": 15, "extractor": 14, "metric": 15, "probe": 11, "executor": 9, "reporter": 9}
+LEAST = {"variant": 23, "dataset": 15, "extractor": 14, "metric": 15, "probe": 11, "executor": 12, "reporter": 9}
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_all_kinds_are_installed_from_wheels_conform_and_run_together(
     passed = _conform([kind for kind in NEW if kind != "executor"], environment, tmp_path)
     assert {kind: count for kind, count in passed.items() if count < LEAST[kind]} == {}
     (tmp_path / "benchmark.toml").write_text(ALL_SIX)
-    environment.run("ganbench run benchmark.toml --executor new-executor", tmp_path)
+    environment.run("ganbench run benchmark.toml", tmp_path)
     environment.run("ganbench report results/six", tmp_path)
     table = (tmp_path / "results" / "six" / "report" / "new-reporter.csv").read_text().splitlines()
     assert table[0] == "dataset,variant,configuration,metric,mean,seeds"
@@ -223,7 +224,7 @@ def test_it_says_what_to_do_next(tmp_path: Path) -> None:
         f"cd {folder}",
         'pip install -e ".[dev]"',
         "ganbench check sharpness",
-        "ganbench run benchmark.toml --executor sharpness",
+        "ganbench run benchmark.toml",
     ):
         assert f"\n  {command}\n" in outcome.output
 

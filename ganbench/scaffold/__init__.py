@@ -78,7 +78,7 @@ _TRY: dict[str, dict[str, str]] = {
     },
     "executor": {
         "comment": "A small GAN on the digits of scikit-learn, its cells run by the executor $name.",
-        "commands": f"{_RUN} --executor $name",
+        "extra": 'executor = { name = "$name", params = { grace = 5.0 } }\n',
     },
     "reporter": {
         "comment": "A small GAN on the digits of scikit-learn; the reporter $name writes about it.",

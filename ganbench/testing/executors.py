@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.contracts import Executor
+from ganbench.executors import employ
 from ganbench.plugins import installed
 from ganbench.store import Store, Unit
 from ganbench.testing import common
@@ -55,9 +56,8 @@ class ExecutorCase(Case):
         unit.create(task)
         return unit
 
-    def executor(self, jobs: int = 1) -> Executor:
-        made: Executor = self.cls(jobs=jobs, device=self.device)
-        return made
+    def executor(self, jobs: int | None = 1) -> Executor:
+        return employ(self.cls, self.params, jobs=jobs, device=self.device)
 
     @cached_property
     def at_once(self) -> bool:
@@ -91,6 +91,9 @@ CHECKS = Checks[ExecutorCase]()
 
 CHECKS.formal(common.has_a_summary)
 CHECKS.formal(common.imports_no_torch)
+CHECKS.formal(common.defaults_are_admissible)
+CHECKS.formal(common.every_parameter_has_a_help_text)
+CHECKS.formal(common.params_round_trip_through_json)
 
 
 def ended(executor: Executor, units: list[Unit], patience: float = _PATIENCE) -> dict[Path, list[int]]:
@@ -138,7 +141,7 @@ def _alive(pid: int) -> bool:
 def says_how_many_run_at_once(case: ExecutorCase) -> None:
     """`slots` is at least 1 and, where `jobs` is given, no more; without `jobs` it is the executor's choice."""
     for jobs in (1, 2, None):
-        executor = case.cls(jobs=jobs, device=case.device)
+        executor = case.executor(jobs)
         slots = executor.slots
         executor.cancel()
         if not isinstance(slots, int) or slots < 1 or (jobs and slots > jobs):

@@ -60,9 +60,8 @@ def suite(
     checks: list[Check[Any]] = list(module.CHECKS)
     expected_failures(case, checks)
     if params and not hasattr(cls, "Params"):
-        raise UserError(
-            f"{shown} has no parameters, so {', '.join(params)} cannot be set; only variants, datasets and probes have"
-        )
+        kinds = "variants, datasets, probes and executors"
+        raise UserError(f"{shown} has no parameters, so {', '.join(params)} cannot be set; only {kinds} have")
     if params:
         case.params  # noqa: B018  (an inadmissible value is the caller's mistake, not the component's)
     return Suite(shown, case, checks)

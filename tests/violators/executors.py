@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import dataclass
 
-from ganbench.api import Executor
+from ganbench.api import Executor, Params, param
 from ganbench.executors import context
 
 
@@ -29,13 +30,19 @@ def linger(directory):
         time.sleep(60)
 
 
+@dataclass(frozen=True)
+class Patience(Params):
+    grace: float = param(10.0, "seconds to end in", min=0)
+
+
 class Local(Executor):
     """A new process for every unit."""
 
+    Params = Patience
     work = staticmethod(work)
 
-    def __init__(self, *, jobs, device, slots_per_gpu=1):
-        self._slots, self.running = jobs or 2, {}
+    def __init__(self, *, jobs, device, slots_per_gpu=1, params):
+        self._slots, self.running, self.grace = jobs or 2, {}, params.grace
 
     @property
     def slots(self):
@@ -59,7 +66,7 @@ class Local(Executor):
         for process in self.running.values():
             process.terminate()
         for process in self.running.values():
-            process.join(10)
+            process.join(self.grace)
             process.kill()
             process.join()
         self.running = {}
@@ -70,11 +77,47 @@ class NoSummary(Local):
     pass
 
 
+@dataclass(frozen=True)
+class Wrong(Params):
+    grace: float = param(-1.0, "seconds to end in", min=0)
+
+
+class WrongDefault(Local):
+    """A default out of its range."""
+
+    Params = Wrong
+
+
+@dataclass(frozen=True)
+class Silent(Params):
+    grace: float = param(10.0, "", min=0)
+
+
+class NoHelp(Local):
+    """A parameter that says nothing."""
+
+    Params = Silent
+
+
+@dataclass(frozen=True)
+class Changing(Params):
+    grace: float = param(10.0, "seconds to end in", min=0)
+
+    def __post_init__(self):
+        object.__setattr__(self, "grace", self.grace + 1)
+
+
+class Other(Local):
+    """A parameter that changes."""
+
+    Params = Changing
+
+
 class Greedy(Local):
     """More slots than jobs."""
 
-    def __init__(self, *, jobs, device, slots_per_gpu=1):
-        super().__init__(jobs=2 if jobs == 1 else jobs, device=device)
+    def __init__(self, *, jobs, **more):
+        super().__init__(jobs=2 if jobs == 1 else jobs, **more)
 
 
 class Stammering(Local):
@@ -135,6 +178,9 @@ class Lingering(Local):
 
 VIOLATORS = [
     (NoSummary, "has_a_summary", set()),
+    (WrongDefault, "defaults_are_admissible", {"params_round_trip_through_json"}),
+    (NoHelp, "every_parameter_has_a_help_text", set()),
+    (Other, "params_round_trip_through_json", set()),
     (Greedy, "says_how_many_run_at_once", set()),
     (Stammering, "units_are_done_and_reported_once", set()),
     (Optimist, "a_unit_that_fails_has_its_code_and_hurts_no_other", set()),

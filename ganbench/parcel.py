@@ -1,0 +1,156 @@
+"""A unit of work that is done on another machine: what it needs is told where it is sent, and looked for where it is
+done. Nothing is installed there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import platform
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from packaging.version import Version
+
+from ganbench.code import changed, fingerprint
+from ganbench.data import data_root
+from ganbench.environment import out_of_memory_kills
+from ganbench.errors import UserError
+from ganbench.executors import ProcessExecutor
+from ganbench.plugins import Plugins, Settled, installed, use_recorded
+from ganbench.provenance import Made, of_unit
+from ganbench.store import Record, Unit
+
+_POLL = 0.02  # seconds between looks at the process
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A unit of work for another machine, which must have the same plugins and see the same files. It can be pickled.
+
+    Plugins of a single file travel inside of it.
+    """
+
+    directory: str
+    host: str
+    made: Mapping[str, str] = field(repr=False)
+    code: Mapping[str, str] = field(repr=False)
+    plugins: Settled = field(repr=False)
+    data_root: str
+    mark: str
+
+    @classmethod
+    def of(cls, directory: Path) -> Parcel:
+        """Of the unit in `directory`, which is about to be handed over."""
+        unit = Unit(directory)
+        task, plugins = unit.task, installed()
+        return cls(
+            directory=str(directory.absolute()),
+            host=platform.node(),
+            made=_made(task, plugins),
+            code=_code(task, plugins),
+            plugins=Settled.to_bring(),
+            data_root=str(data_root().absolute()),
+            mark=unit.mark(),
+        )
+
+    def run(self, *, device: str, threads: int, stop: Callable[[], bool]) -> int:
+        """Do the unit on this machine, in a process of its own, which is kept for the next one; its exit code.
+
+        Once `stop` says so the unit is asked to end, and killed when it does not within seconds. On a GPU its process
+        ends with it: what that holds of the device's memory is for whoever comes next. Raises `UserError`, in one
+        sentence, where this machine is not fit for it.
+        """
+        self._open()
+        crew = _crew(device, threads)
+        killed, asked = out_of_memory_kills(), False
+        try:
+            crew.submit(Path(self.directory))
+            while not (ended := crew.poll()):
+                if not asked and (asked := stop()):
+                    crew.stop(Path(self.directory))
+                time.sleep(_POLL)
+        except BaseException:
+            _dismiss()
+            raise
+        if device != "cpu":
+            _dismiss()
+        ((_, code),) = ended
+        if code == -signal.SIGKILL and not asked and out_of_memory_kills() > killed:
+            Unit(Path(self.directory)).end("oom", f"{platform.node()} killed its process for lack of memory")
+        return code
+
+    def _open(self) -> None:
+        """Make this process one that has what the unit needs. Raises `UserError` where it cannot be."""
+        here, unit = platform.node(), Unit(Path(self.directory))
+        if not unit.marked(self.mark):
+            raise UserError(
+                f"{here} does not see {self.directory} as {self.host} does; choose by --results a folder on a file "
+                "system that all machines share"
+            )
+        os.environ.setdefault("GANBENCH_DATA", self.data_root)
+        self.plugins.settle_there()
+        task = unit.task
+        plugins = use_recorded(task.get("plugins", ()))
+        made = _made(task, plugins)
+        for name, wanted in self.made.items():
+            if made.get(name) != wanted:
+                found = f"{made[name]} on {here}" if name in made else f"not there on {here}"
+                raise UserError(f"{name} is {wanted} on {self.host} and {found}; install the same on both")
+        if differing := changed(self.code, _code(task, plugins)):
+            raise UserError(f"from {self.host} to {here}, {differing}; install the same on both")
+
+
+def _made(task: Record, plugins: Plugins) -> dict[str, str]:
+    """What the numbers of a unit depend on that can be told by name and version: ``{"gans/dcgan": "ganbench 0.1.0"}``.
+
+    Of torch without what it was built for, which may differ between a machine with a GPU and one without.
+    """
+    made = {name: found for name in ("ganbench", "torch") if (found := _version(name))}
+
+    def add(component: Made) -> None:
+        source = f"{component['distribution']} {component['distribution_version']}"
+        made[component["id"]] = f"version {component['version']} of {source}"
+
+    for role, found in of_unit(task, plugins).items():
+        for component in found.values() if role in ("metrics", "extractors") else [found]:
+            add(component)
+    return made
+
+
+def _version(distribution: str) -> str:
+    try:
+        return Version(version(distribution)).public
+    except PackageNotFoundError:
+        return ""
+
+
+def _code(task: Record, plugins: Plugins) -> dict[str, str]:
+    """Of the unit's variant, where it has one and that is here."""
+    try:
+        return fingerprint(plugins.find("variants", task["variant_id"]), plugins)
+    except (KeyError, UserError):
+        return {}
+
+
+_kept: list[tuple[object, ProcessExecutor]] = []  # the process of the last unit, and what it was made for
+
+
+def _crew(device: str, threads: int) -> ProcessExecutor:
+    """An executor of one process, the last unit's where it fits."""
+    purpose = device, os.environ.get("CUDA_VISIBLE_DEVICES"), threads, Settled.here()
+    if not _kept or _kept[0][0] != purpose:
+        _dismiss()
+        _kept.append((purpose, ProcessExecutor(jobs=1, device=device, threads=threads)))
+    return _kept[0][1]
+
+
+@atexit.register
+def _dismiss() -> None:
+    """End the process that is kept. At the end of this one too, which else would wait for it forever."""
+    while _kept:
+        _kept.pop()[1].cancel()
