@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING, Any
 from ganbench import leases, packing
 from ganbench.bucket import Bucket
 from ganbench.errors import StorageError, UserError
-from ganbench.index import Index
+from ganbench.index import SMALL, Index, Small
 from ganbench.leases import Claim, Claims, Ended, Runner, clock
-from ganbench.store import PLANNED, Record, Store, Unit, read_json, write_atomically, write_json
+from ganbench.store import PLANNED, Record, Store, Unit, json_object, read_json, write_atomically, write_json
 
 if TYPE_CHECKING:
     from ganbench.contracts import Tables
@@ -244,32 +244,33 @@ class Mirror(Store):
                 write_atomically(self.root / name, content)
         self.index.read(self._pool, self._apply, self._fetched, mend=mend)
 
-    def _apply(self, key: str, number: int, records: Record) -> None:
-        """Write the small records of a unit into the copy, unless what is there is as new."""
-        unit = self.unit(self._folder(key))
-        if self.held.pop(key, None) and records["manifest"].get("status") == "done":
+    def _apply(self, key: str, number: int, small: Small) -> None:
+        """Write the small files of a unit into the copy, unless what is there is as new."""
+        folder = self._folder(key)
+        if self.held.pop(key, None) and (json_object(small["manifest.json"].encode()) or {}).get("status") == "done":
             self.finished.add(key)
-        if unit.number >= number or key in self._mine:
-            return
-        task = records["task"]
-        unit.directory.mkdir(parents=True, exist_ok=True)
-        for stale in (".own", ".have"):
-            (unit.directory / stale).unlink(missing_ok=True)
-        if task:
-            name = "cell.json" if task.get("unit") == "cell" else "task.json"
-            write_atomically(unit.directory / name, json.dumps(task), durable=False)
-        events = "".join(json.dumps(event) + "\n" for event in records["events"])
-        write_atomically(unit.directory / "events.jsonl", events, durable=False)
-        write_atomically(unit.directory / "manifest.json", json.dumps(records["manifest"]), durable=False)
+        try:
+            os.makedirs(folder)
+        except FileExistsError:
+            unit = self.unit(Path(folder))
+            if key in self._mine or unit.number >= number:
+                return
+            for stale in (".own", ".have", *SMALL):
+                (unit.directory / stale).unlink(missing_ok=True)
+        for name, text in small.items():
+            if text:
+                with open(f"{folder}{os.sep}{name}", "w", encoding="utf-8") as file:
+                    file.write(text)
 
-    def _folder(self, key: str) -> Path:
+    def _folder(self, key: str) -> str:
+        """Where a unit's copy is. Raises `UserError` where the store names none."""
         parts = key.split("/")
         if parts[0] not in _KINDS or len(parts) not in (2, 4) or not all(map(_PART.fullmatch, parts)):
             raise UserError(f"{self.url} holds a record of {key[:80]!r}, which is no unit of work")
-        return self.root.joinpath(*parts)
+        return os.path.join(self.root, *parts)
 
-    def _fetched(self, key: str, number: int) -> Record:
-        """The small records of a unit that the index does not have."""
+    def _fetched(self, key: str, number: int) -> Small:
+        """The small files of a unit that the index does not have."""
         manifest = self._ended(key, number)
         if manifest is None:
             raise UserError(f"{self.url} has no whole manifests/{key}.{number}.json; delete it, and run again")
@@ -278,8 +279,7 @@ class Mirror(Store):
             for name, digest in manifest["parcels"].items():
                 if name.startswith("records-"):
                     self._unpack(key, name, digest, folder)
-            unit = Unit(folder)
-            return {"task": unit.task if unit.exists else {}, "manifest": manifest, "events": unit.events()}
+            return _small(folder, manifest)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -324,8 +324,9 @@ class Mirror(Store):
         self.held.pop(key, None)
         if left["status"] == "done":
             self.finished.add(key)
-            self._folder(key).mkdir(parents=True, exist_ok=True)
-            write_json(self._folder(key) / "manifest.json", _bare(left), durable=False)
+            folder = Path(self._folder(key))
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "manifest.json", _bare(left), durable=False)
 
     def elsewhere(self) -> dict[str, Record]:
         """Cell -> progress, of all that is at work now, as the runners said last."""
@@ -402,9 +403,7 @@ class Mirror(Store):
                 elif self._is_mine(unit, claim):
                     record = self._write(unit, claim.number, unit.manifest)
                     self._forget(unit, record["parcels"])
-                    self.index.add(
-                        unit.key, claim.number, {"task": unit.task, "manifest": record, "events": unit.events()}
-                    )
+                    self.index.add(unit.key, claim.number, _small(unit.directory, record))
         finally:
             self._mine.pop(unit.key, None)
             unit.let_go()
@@ -464,6 +463,15 @@ class Mirror(Store):
         for name in unit.sent - named.keys():
             self.bucket.delete(f"parcels/{unit.key}/{name}")
             unit.sent.remove(name)
+
+
+def _small(folder: Path, manifest: Record) -> Small:
+    """The small files of a unit, with the manifest that the store has."""
+    texts = {}
+    for name in SMALL:
+        with suppress(FileNotFoundError):
+            texts[name] = (folder / name).read_text(encoding="utf-8", errors="replace")
+    return {**texts, "manifest.json": json.dumps(manifest)}
 
 
 def _bare(manifest: Record) -> Record:

@@ -225,6 +225,50 @@ def test_a_run_killed_between_any_two_uploads_leaves_a_done_cell_or_none(machine
     assert seen == ["planned"] * 5 + ["done"]  # runner, claim, two parcels, manifest; the index is not needed
 
 
+def test_whoever_waits_hears_that_it_was_done_and_claims_nothing(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "_LOOK", 0.0)
+    monkeypatch.setattr(leases, "lease_seconds", lambda: 60.0)
+    one, two = machine("one"), machine("two")
+    theirs, ours = begin(one), unit_of(two)
+    assert not ours.claim()
+    assert not ours.claim()
+    finish(theirs)
+    one._pool.shutdown()
+    one.runner.renew()  # which tells, long before it is in the index
+    two.claims.others._looked.clear()
+    assert ours.claim()
+    assert ours.manifest["status"] == "done"
+    ours.release()
+    one.runner.end()
+    two.close()
+    assert two.bucket.list("claims/cells") == [f"claims/cells/{CELL}.0"]
+    assert ours.events() == [EVENT]
+
+
+def test_a_cell_that_is_trained_again_keeps_its_old_records(machine) -> None:
+    one = machine("one")
+    finish(begin(one))
+    one.close()
+    two = machine("two")
+    unit = unit_of(two)
+    assert unit.claim()
+    assert unit.hold()
+    two.retire(unit)
+    unit.release()
+    again = begin(two)
+    assert again.manifest["attempt"] == 1
+    again.snapshot("last").write_bytes(b"of the second time")
+    finish(again)
+    two.close()
+    three = machine("three")
+    three.complete(unit_of(three).directory)
+    assert unit_of(three).snapshot("last").read_bytes() == b"of the second time"
+    old = three.unit(three.root / "retired" / f"{CELL}~1")
+    three.complete(old.directory)
+    assert old.manifest["status"] == "done"
+    assert not old.snapshot("last").exists()
+
+
 def test_an_index_that_is_lost_is_built_again(machine, tmp_path: Path) -> None:
     one = machine("one")
     finish(begin(one))
