@@ -180,6 +180,11 @@ class Mirror(Store):
         if not self.exists:
             self._settle(self.bucket.get_json("store.json"))
         self.sync(mend=True)
+        self._unsent.mkdir(exist_ok=True)
+        for path in self._unsent.iterdir():  # a run of this machine did not come to that
+            unit = self.unit(Path(self._folder(path.name.replace("+", "/"))))
+            if unit.status in _OVER and unit.claim():
+                unit.release()
 
     def plan(self, run: Mapping[str, Any], toml: str) -> None:
         super().plan(run, toml)
@@ -356,13 +361,23 @@ class Mirror(Store):
             unit.fresh = False
             return True
         unit.directory.mkdir(parents=True, exist_ok=True)
-        if not claim.number or unit.own != claim.number - 1:
+        if brought := not claim.number or unit.own != claim.number - 1:
             self._bring(unit, claim)
         unit.fresh &= not claim.before
         unit.is_own(claim.number)
-        unit.claimed, unit.lapses, unit.found, unit.kept = claim, self.runner.lapses, unit.manifest, clock()
+        self._unsent_mark(unit).touch()
+        unit.claimed, unit.lapses, unit.kept = claim, self.runner.lapses, clock()
+        unit.found = unit.manifest if brought or _is_end(claim.before, claim.number - 1) else dict(PLANNED)
         self._mine[unit.key] = unit
         return True
+
+    @property
+    def _unsent(self) -> Path:
+        """A folder of marks: the units whose records here may be newer than those in the store."""
+        return self.root / "unsent"
+
+    def _unsent_mark(self, unit: MirroredUnit) -> Path:
+        return self._unsent / unit.key.replace("/", "+")
 
     def _bring(self, unit: MirroredUnit, claim: Claim) -> None:
         """What the holder before left, in the place of whatever is here."""
@@ -404,6 +419,7 @@ class Mirror(Store):
                     record = self._write(unit, claim.number, unit.manifest)
                     self._forget(unit, record["parcels"])
                     self.index.add(unit.key, claim.number, _small(unit.directory, record))
+                self._unsent_mark(unit).unlink(missing_ok=True)
         finally:
             self._mine.pop(unit.key, None)
             unit.let_go()
@@ -463,6 +479,11 @@ class Mirror(Store):
         for name in unit.sent - named.keys():
             self.bucket.delete(f"parcels/{unit.key}/{name}")
             unit.sent.remove(name)
+
+
+def _is_end(left: Record, number: int) -> bool:
+    """Whether what was left is how that claim ended, and not what it would have been gone on with from."""
+    return left.get("claim") == number and left.get("status") != "running"
 
 
 def _small(folder: Path, manifest: Record) -> Small:

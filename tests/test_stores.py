@@ -269,6 +269,27 @@ def test_a_cell_that_is_trained_again_keeps_its_old_records(machine) -> None:
     assert not old.snapshot("last").exists()
 
 
+def test_what_could_not_be_sent_is_sent_by_the_next_run_of_the_machine(
+    machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = machine("one")
+    unit = begin(one)
+
+    def unreachable(key: str, content: bytes, *, new: bool = False) -> None:
+        raise StorageError("the cable was pulled")
+
+    monkeypatch.setattr(one.bucket, "put", unreachable)
+    finish(unit)
+    with pytest.raises(StorageError, match="the cable was pulled"):
+        one.close()
+    one.bucket.delete(f"runners/{one.runner.id}.json")
+    machine("one").close()
+    other = machine("two")
+    assert unit_of(other).status == "done"
+    other.complete(unit_of(other).directory)
+    assert unit_of(other).snapshot("best").read_bytes() == b"weights"
+
+
 def test_an_index_that_is_lost_is_built_again(machine, tmp_path: Path) -> None:
     one = machine("one")
     finish(begin(one))
