@@ -70,6 +70,7 @@ class MirroredUnit(Unit):
         super().__init__(directory)
         self._store = store
         self.key = directory.relative_to(store.root).as_posix()
+        self.unsent = store.marks / self.key.replace("/", "+")
         self.claimed: Claim | None = None
         self.sending = threading.Lock()
         self.sent: set[str] = set()  # the parcels that the store has of this claim
@@ -115,13 +116,11 @@ class MirroredUnit(Unit):
 
     @property
     def own(self) -> int:
-        """The number of the last claim that a run of this machine had on it; -1 where there was none since."""
-        number = (read_json(self.directory / ".own") or {}).get("claim", -1)
-        return number if isinstance(number, int) else -1
-
-    def is_own(self, number: int) -> None:
-        """From now on what is written here is the work of this claim, and newer than what the store has."""
-        write_json(self.directory / ".own", {"claim": number}, durable=False)
+        """The number of the claim that this machine did work on which the store may not have; -1 where it has all."""
+        try:
+            return int(self.unsent.read_text())
+        except (OSError, ValueError):
+            return -1
 
     @property
     def number(self) -> int:
@@ -163,6 +162,11 @@ class Mirror(Store):
     def place(self) -> str:
         return self.url
 
+    @property
+    def marks(self) -> Path:
+        """A folder with a file for every unit whose records here may be newer than those in the store."""
+        return self.root / "unsent"
+
     def make(self) -> None:
         """Make the store, or find it made. Raises `StorageError` where it does not keep what it promises."""
         made = 0
@@ -180,8 +184,8 @@ class Mirror(Store):
         if not self.exists:
             self._settle(self.bucket.get_json("store.json"))
         self.sync(mend=True)
-        self._unsent.mkdir(exist_ok=True)
-        for path in self._unsent.iterdir():  # a run of this machine did not come to that
+        self.marks.mkdir(exist_ok=True)
+        for path in self.marks.iterdir():  # what was done, and a run of this machine died before it was sent
             unit = self.unit(Path(self._folder(path.name.replace("+", "/"))))
             if unit.status in _OVER and unit.claim():
                 unit.release()
@@ -260,7 +264,7 @@ class Mirror(Store):
             unit = self.unit(Path(folder))
             if key in self._mine or unit.number >= number:
                 return
-            for stale in (".own", ".have", *SMALL):
+            for stale in (".have", *SMALL):
                 (unit.directory / stale).unlink(missing_ok=True)
         for name, text in small.items():
             if text:
@@ -364,20 +368,11 @@ class Mirror(Store):
         if brought := not claim.number or unit.own != claim.number - 1:
             self._bring(unit, claim)
         unit.fresh &= not claim.before
-        unit.is_own(claim.number)
-        self._unsent_mark(unit).touch()
+        unit.unsent.write_text(str(claim.number))
         unit.claimed, unit.lapses, unit.kept = claim, self.runner.lapses, clock()
         unit.found = unit.manifest if brought or _is_end(claim.before, claim.number - 1) else dict(PLANNED)
         self._mine[unit.key] = unit
         return True
-
-    @property
-    def _unsent(self) -> Path:
-        """A folder of marks: the units whose records here may be newer than those in the store."""
-        return self.root / "unsent"
-
-    def _unsent_mark(self, unit: MirroredUnit) -> Path:
-        return self._unsent / unit.key.replace("/", "+")
 
     def _bring(self, unit: MirroredUnit, claim: Claim) -> None:
         """What the holder before left, in the place of whatever is here."""
@@ -419,7 +414,7 @@ class Mirror(Store):
                     record = self._write(unit, claim.number, unit.manifest)
                     self._forget(unit, record["parcels"])
                     self.index.add(unit.key, claim.number, _small(unit.directory, record))
-                self._unsent_mark(unit).unlink(missing_ok=True)
+                unit.unsent.unlink(missing_ok=True)
         finally:
             self._mine.pop(unit.key, None)
             unit.let_go()
