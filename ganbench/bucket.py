@@ -37,15 +37,15 @@ class Bucket:
         self.url = url.rstrip("/")
         self.counts: Counter[str] = Counter()
         self._counting = threading.Lock()
-        self._reached = False
+        self._reached, self._process = False, os.getpid()
         protocol = self.url.partition("://")[0].lower()
-        options: dict[str, Any] = {"use_listings_cache": False}
+        self._options: dict[str, Any] = {"use_listings_cache": False}
         if protocol in ("s3", "s3a"):
-            options["max_concurrency"] = 1  # with more, s3fs asks for the size of an object before it reads one
+            self._options["max_concurrency"] = 1  # with more, s3fs asks for the size of an object before it reads one
         try:
             import fsspec
 
-            self._files, self._root = fsspec.core.url_to_fs(self.url, **options)
+            self._files, self._root = fsspec.core.url_to_fs(self.url, **self._options)
         except ImportError as error:
             package = "fsspec" if error.name == "fsspec" else _EXTRAS.get(protocol, "")
             extra = {"s3fs": "s3", "gcsfs": "gs"}.get(package, "s3")
@@ -56,10 +56,19 @@ class Bucket:
             raise UserError(f"{self.url} is no store ({on_one_line(str(error), 200)}): {known}") from None
         self._local = protocol in ("file", "local")
 
+    def _files_here(self) -> Any:
+        """What speaks with the store, made anew in a fork: its thread and connections are the parent's."""
+        if os.getpid() != self._process:
+            import fsspec
+
+            self._files, _ = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **self._options)
+            self._process = os.getpid()
+        return self._files
+
     def get(self, key: str) -> bytes | None:
         """The object's content, or None where there is none."""
         try:
-            return self._call("get", self._files.cat_file, self._path(key))
+            return self._call("get", self._files_here().cat_file, self._path(key))
         except FileNotFoundError as error:
             self._must_exist(error)
             return None
@@ -73,7 +82,7 @@ class Bucket:
         """Write the object whole. With `new`, raises `FileExistsError` where there is one already."""
         path = self._path(key)
         mode = "create" if new else "overwrite"
-        write: Callable[..., Any] = _write_file if self._local else self._files.pipe_file
+        write: Callable[..., Any] = _write_file if self._local else self._files_here().pipe_file
         try:
             self._call("put", write, path, content, mode=mode)
         except FileNotFoundError as error:
@@ -88,14 +97,14 @@ class Bucket:
             self.put(key, path.read_bytes())
             return
         try:
-            self._call("put", self._files.put_file, str(path), self._path(key))
+            self._call("put", self._files_here().put_file, str(path), self._path(key))
         except FileNotFoundError as error:
             raise self._lost(error) from error
 
     def get_file(self, key: str, path: Path) -> bool:
         """Read an object of any size into a file; False where there is none."""
         try:
-            self._call("get", self._files.get_file, self._path(key), str(path))
+            self._call("get", self._files_here().get_file, self._path(key), str(path))
         except FileNotFoundError as error:
             self._must_exist(error)
             return False
@@ -104,14 +113,14 @@ class Bucket:
     def list(self, folder: str) -> list[str]:
         """The keys of all objects below `folder`, in order."""
         start = len(self._path(""))
-        found = self._call("list", self._files.find, self._path(folder))
+        found = self._call("list", self._files_here().find, self._path(folder))
         # One per page; where nothing is found, fsspec asks whether there is an object of that name.
         self._count("list", max(1, -(-len(found) // _PAGE)) - 1 if found else 1)
         return sorted(path[start:] for path in found if not path.rpartition("/")[2].startswith(".tmp-"))
 
     def delete(self, key: str) -> None:
         with suppress(FileNotFoundError):
-            self._call("delete", lambda path: self._files.rm_file(path), self._path(key))
+            self._call("delete", self._files_here().rm_file, self._path(key))
 
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"

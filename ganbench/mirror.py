@@ -213,8 +213,8 @@ class Mirror(Store):
         assert claim is not None
         folder = super().retire(unit)
         old = self.unit(folder)
-        with suppress(FileExistsError):
-            self._write(old, claim.number, old.manifest)
+        record = self._write(old, claim.number, old.manifest)
+        self.index.add(old.key, claim.number, _small(folder, record))
         self._manifest(unit.key, claim.number, {**PLANNED, "parcels": {}})
         self.index.known[unit.key] = claim.number
         self._mine.pop(unit.key, None)
@@ -455,12 +455,12 @@ class Mirror(Store):
             if clock() - unit.kept > _states():
                 unit.kept = clock()
                 with suppress(RuntimeError):  # the run is just ending
-                    self._pool.submit(self._keep, unit).add_done_callback(self._given)
+                    self._pool.submit(self._keep, unit)
         return {"running": {key: unit.progress() for key, unit in running.items()}, "ended": self.index.pending}
 
     def _keep(self, unit: MirroredUnit) -> None:
-        """Upload what another machine goes on from, should this one die."""
-        with unit.sending:
+        """Upload what another machine goes on from, should this one die; where that fails, the next time."""
+        with unit.sending, suppress(StorageError):
             claim = unit.claimed
             if claim is None or not unit.checkpoints() or not self._is_mine(unit, claim):
                 return

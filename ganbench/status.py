@@ -226,5 +226,6 @@ def show(store: Store, *, watch: bool) -> None:
     with suppress(KeyboardInterrupt), Live(shown(found), console=console, auto_refresh=False) as live:
         while not found.over:
             time.sleep(_SECONDS)
+            store.sync()
             found = look(store)
             live.update(shown(found), refresh=True)
