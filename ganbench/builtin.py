@@ -18,11 +18,12 @@ def register_executors(register: Register) -> None:
 @hookimpl
 def register_commands(register: Callable[[click.Command], None]) -> None:
     from ganbench.evaluate_command import evaluate
+    from ganbench.merge_command import merge
     from ganbench.probe_command import probe
     from ganbench.sample_command import sample
     from ganbench.scaffold import new
     from ganbench.status_command import status
     from ganbench.testing.command import check
 
-    for command in (check, evaluate, new, probe, sample, status):
+    for command in (check, evaluate, merge, new, probe, sample, status):
         register(command)

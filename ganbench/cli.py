@@ -13,6 +13,8 @@ import click
 
 from ganbench import __version__
 from ganbench.errors import GanbenchError, UserError, on_one_line
+from ganbench.places import FOLDER, PLACE, Place, below
+from ganbench.places import opened as store_at
 from ganbench.plugins import KINDS, VARIABLE, Plugin, in_use, installed, let_go, use
 from ganbench.plugins import name as plugin_called
 
@@ -120,7 +122,11 @@ def main() -> None:
 
 _FILES = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 _RESULTS = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder of results."
+    "--results",
+    type=PLACE,
+    default=Path("results"),
+    show_default=True,
+    help="Folder of results, or a store (s3://bucket/prefix).",
 )
 _TRIED = ("failed", "oom", "timeout", "diverged")
 _AXES = ("epochs", "generator_updates", "images", "seconds")
@@ -145,6 +151,7 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @_RESULTS
 @_ONLY
 @PLUGIN
+@click.option("--shard", metavar="K/N", help="Only the cells of the K-th of N parts, which their keys decide.")
 @click.option("--jobs", type=click.IntRange(1), help="Cells to train at once (default: one per core or GPU).")
 @click.option("--device", help="cpu, cuda or cuda:N instead of the file's.")
 @click.option("--executor", help="Where cells run instead of where the file says; inline is for debugging.")
@@ -155,8 +162,9 @@ _ONLY = click.option("--only", multiple=True, metavar="PATTERN", help="Only thes
 @click.option("--detach", is_flag=True, help="Go on in the background, and return at once.")
 def run(
     files: tuple[Path, ...],
-    results: Path,
+    results: Place,
     only: tuple[str, ...],
+    shard: str | None,
     jobs: int | None,
     device: str | None,
     executor: str | None,
@@ -178,12 +186,16 @@ def run(
       ganbench run studies/mnist-short.toml --device cuda:0 --results /data/results
       ganbench run benchmark.toml --retry oom --retry timeout
       ganbench run benchmark.toml --executor slurm --detach
+      ganbench run benchmark.toml --shard 3/10 --results part3
+      ganbench run benchmark.toml --results s3://bucket/results
     """
     from ganbench import detached
     from ganbench.run import Options, Stopped
+    from ganbench.shards import Shard
 
     retried = _TRIED if "all" in retry else retry
-    options = Options(only, jobs, device, executor, fail_fast, retried, stale, pdb)
+    part = Shard.parse(shard) if shard is not None else None
+    options = Options(only, part, jobs, device, executor, fail_fast, retried, stale, pdb)
     console = _console()
     loaded = _load_all(files, executor)  # a mistake in the last file shows before the first one is run
     for plugin in installed().plugins:
@@ -223,7 +235,7 @@ def _run(plan: Plan, source: Source, store: Store, options: Options, console: Co
     ranked = report.Ranked(store.tables())
     report.write(ranked, store.root, pictures=False)
     report.terminal(ranked, console)
-    click.echo(f"{_counts(outcome)}; {outcome.trained} trained now; records in {store.root}")
+    click.echo(f"{_counts(outcome)}; {outcome.trained} trained now; records in {store.place}")
     for cell, manifest in outcome.failures:
         reason = on_one_line(manifest.get("reason") or "not trained")
         click.echo(f"  {cell.variant} on {cell.dataset}, seed {cell.seed}: {manifest['status']}: {reason}", err=True)
@@ -242,7 +254,7 @@ def _counts(outcome: Outcome) -> str:
 @_ONLY
 @PLUGIN
 @click.option("--cells", "every", is_flag=True, help="A line for every cell, however many there are.")
-def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...], every: bool) -> None:
+def plan(files: tuple[Path, ...], results: Place, only: tuple[str, ...], every: bool) -> None:
     """Show the cells of benchmark FILEs: which are done, new or skipped, and why. Trains and writes nothing.
 
     Of more than 500 cells it shows the configurations, of more than 500 configurations the variants and datasets.
@@ -258,7 +270,9 @@ def plan(files: tuple[Path, ...], results: Path, only: tuple[str, ...], every: b
     for resolved, source in loaded:
         if len(loaded) > 1:
             click.echo(f"{resolved.benchmark.name}: {source.path}")
-        counts = _plan(resolved, _store(results, resolved), only, every)
+        store = _store(results, resolved)
+        store.sync()
+        counts = _plan(resolved, store, only, every)
         configurations, cells = configurations + counts[0], cells + counts[1]
     if len(loaded) > 1:
         click.echo(f"{len(loaded)} benchmarks, {configurations} configurations, {cells} cells in all")
@@ -421,8 +435,8 @@ def _provides(plugin: Plugin) -> str:
 
 
 @main.command()
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report (default: FOLDER).")
+@click.argument("folders", nargs=-1, type=PLACE)
+@click.option("--to", type=FOLDER, help="Folder of the report (default: FOLDER).")
 @click.option("--x", type=click.Choice(_AXES), help="X axis of learning curves (default: the unit of the budget).")
 @click.option(
     "--pictures",
@@ -447,7 +461,7 @@ def _provides(plugin: Plugin) -> str:
 @click.option(
     "--compare",
     nargs=2,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="RUN RUN",
     help="Compare two results folders cell by cell instead.",
 )
@@ -455,7 +469,7 @@ def _provides(plugin: Plugin) -> str:
 @click.option("--watch", is_flag=True, help="Write the page again and again until the run has ended.")
 @click.option("--every", type=click.FloatRange(1), default=10, show_default=True, help="Seconds between, with --watch.")
 def report(
-    folders: tuple[Path, ...],
+    folders: tuple[Place, ...],
     to: Path | None,
     x: str | None,
     pictures: Literal["all", "datasets", "none"] | None,
@@ -483,7 +497,7 @@ def report(
     """
     from ganbench import report as reports
     from ganbench.merged import merge
-    from ganbench.store import Store, latest
+    from ganbench.store import latest
 
     if compare:
         if folders:
@@ -492,10 +506,10 @@ def report(
         return
     if (opened or watch) and "html" not in formats:
         raise UserError("--open and --watch are about the page: leave --format away, or name html too")
-    stores = [Store(folder) for folder in folders] or [latest(Path("results"))]
+    stores = list(map(store_at, folders)) or [latest(Path("results"))]
     if len(stores) > 1 and to is None:
         raise UserError("several folders make one report: say where with --to FOLDER")
-    out = to or stores[0].root
+    out = to or (Path("results") / stores[0].root.name if folders and isinstance(folders[0], str) else stores[0].root)
     if (out / "run.json").exists() and [out.resolve()] != [store.root.resolve() for store in stores]:
         raise UserError(f"{out} holds the results of a run, with a report of its own; choose another folder with --to")
     if watch:
@@ -544,7 +558,7 @@ def _compare(before: Path, after: Path, to: Path | None, formats: tuple[str, ...
 
 
 @main.command()
-@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("folder", required=False, metavar="[DIR]", type=FOLDER)
 @click.option(
     "--repair", is_flag=True, help="Clear away what killed processes left in DIR, and set lost records aside."
 )
@@ -714,10 +728,8 @@ def _load_all(files: Sequence[Path], executor: str | None = None) -> list[tuple[
     return list(loaded.values())
 
 
-def _store(results: Path, plan: Plan) -> Store:
-    from ganbench.store import Store
-
-    return Store(results / plan.benchmark.name)
+def _store(results: Place, plan: Plan) -> Store:
+    return below(results, plan.benchmark.name)
 
 
 def _console() -> Console:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -198,7 +199,11 @@ class Extractor(_Checked, ABC):
 
 @dataclass(frozen=True)
 class ExtractorData:
-    """What an extractor is built from: the prepared dataset, the device, and a folder for what it wants to keep."""
+    """What an extractor is built from: the prepared dataset, the device, and a folder for what it wants to keep.
+
+    ``with data.turn(path, "the classifier of digits"):`` is where a file below `cache` is read or made: by one process,
+    whoever comes first, of this machine, or of all that share a store (`path` is there inside, if another has made it).
+    """
 
     name: str
     spec: DataSpec
@@ -207,6 +212,24 @@ class ExtractorData:
     device: str
     cache: Path
     say: Callable[[str], None] = field(default=lambda message: None)
+    shared: Callable[[Path, str], AbstractContextManager[object]] | None = None
+
+    @contextmanager
+    def turn(self, path: Path, what: str) -> Iterator[None]:
+        """Wait for this process's turn at `path`, which is `what`, and hold it until the context is left."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(f"{path}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            self.say(f"waiting for {what}, which another process is making")
+            lock.acquire()
+        try:
+            with self.shared(path, what) if self.shared else nullcontext():
+                yield
+        finally:
+            lock.release()
 
 
 class Metric(_Checked, ABC):

@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
@@ -18,6 +18,9 @@ from filelock import FileLock
 from ganbench.contracts import Dataset, DataSpec, Split
 from ganbench.errors import DatasetError
 from ganbench.store import read_json, slug, write_json
+
+if TYPE_CHECKING:
+    from ganbench.shared import Shared
 
 FORMAT = 1
 #: Every how-manieth image (of each class) of the train split becomes a test image where the source has no test split.
@@ -85,16 +88,23 @@ def lookup(name: str, dataset: Dataset, root: Path) -> Prepared | None:
         return None
 
 
-def prepare(name: str, dataset: Dataset, root: Path, say: Callable[[str], None] = lambda message: None) -> Prepared:
+def prepare(
+    name: str,
+    dataset: Dataset,
+    root: Path,
+    say: Callable[[str], None] = lambda message: None,
+    shared: Shared | None = None,
+) -> Prepared:
     """The prepared copy of `dataset` below `root`, made first (and told through `say`) where `lookup` finds none.
 
-    Processes that prepare the same dataset at once wait for the first of them. Raises `DatasetError` when the source
+    Processes that prepare the same dataset at once wait for the first of them, with `shared` those of other machines
+    too. Raises `DatasetError` when the source
     is missing or damaged, when what the class loads breaks the contract, or when `root` cannot be written.
     """
-    if found := lookup(name, dataset, root):
+    if (found := lookup(name, dataset, root)) and not (shared and shared.offer):
         return found
     folder = _folder(name, dataset, root)
-    with _locked(folder, root):
+    with _locked(folder, root), _shared_turn(name, dataset, root, say, shared):
         if found := lookup(name, dataset, root):
             return found
         say(f"preparing {name} in {folder}")
@@ -117,6 +127,16 @@ def prepare(name: str, dataset: Dataset, root: Path, say: Callable[[str], None] 
         raise DatasetError(f"dataset {name!r} changed while it was being prepared in {folder}; try again")
     say(f"prepared {name}: " + ", ".join(f"{count:,} {split}" for split, count in made.counts.items()))
     return made
+
+
+def fetch(name: str, dataset: Dataset, root: Path, shared: Shared) -> Prepared | None:
+    """The prepared copy of `dataset` below `root`, from `shared` where it is not here; None where it is nowhere."""
+    if found := lookup(name, dataset, root):
+        return found
+    folder = _folder(name, dataset, root)
+    with _locked(folder, root):
+        shared.fetch(f"prepared/{folder.name}", folder)
+    return lookup(name, dataset, root)
 
 
 def verify(prepared: Prepared) -> bool:
@@ -172,6 +192,21 @@ def _locked(folder: Path, root: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _shared_turn(
+    name: str, dataset: Dataset, root: Path, say: Callable[[str], None], shared: Shared | None
+) -> AbstractContextManager[None]:
+    """Where a dataset is prepared: with `shared`, by one of all machines."""
+    if shared is None:
+        return nullcontext()
+    folder = _folder(name, dataset, root)
+
+    def names() -> list[str]:
+        files = (read_json(folder / "manifest.json") or {}).get("files", {}) if lookup(name, dataset, root) else {}
+        return [*files, *(["manifest.json"] if files else [])]
+
+    return shared.turn(f"prepared/{folder.name}", folder, names, f"the dataset {name}", say)
 
 
 def _write(folder: Path, manifest: dict[str, Any], splits: Mapping[str, Split]) -> None:

@@ -7,12 +7,12 @@ import json
 import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from filelock import FileLock
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
@@ -25,6 +25,9 @@ from ganbench.game import Game
 from ganbench.plugins import Component, installed
 from ganbench.store import write_atomically
 from ganbench.streams import Inapplicable
+
+if TYPE_CHECKING:
+    from ganbench.shared import Shared
 
 # How the names of their tensors begin in a snapshot, which no module's own can.
 _ENCODER, _DISCRIMINATOR = "encoder:", "discriminator:"
@@ -52,6 +55,7 @@ class Evaluator:
         device: str,
         root: Path,
         say: Callable[[str], None],
+        shared: Shared | None = None,
     ) -> None:
         self.device = device
         self.data = data
@@ -62,7 +66,8 @@ class Evaluator:
         self.unavailable: dict[str, str] = {}
         self.inapplicable: dict[str, str] = {}
         kept = root / "extractors"
-        source = ExtractorData(data.name, data.spec, data.splits, data.fingerprint, device, kept, say)
+        turn = partial(_shared_turn, shared, say) if shared else None
+        source = ExtractorData(data.name, data.spec, data.splits, data.fingerprint, device, kept, say, turn)
         refused: dict[str, str] = {}
         for name in metrics:
             component = installed().find("metrics", name)
@@ -86,7 +91,7 @@ class Evaluator:
             self.metrics[name] = metric
             if metric.needs_reference:
                 extractor = self.extractors.get(needed)
-                self.references[name] = self._reference(component, metric, extractor, data, root / "references", say)
+                self.references[name] = self._reference(component, metric, extractor, data, root / "references", source)
         labels = data.splits["train"].labels
         self.frequencies = None if labels is None else torch.bincount(torch.tensor(labels), minlength=data.spec.classes)
 
@@ -102,18 +107,18 @@ class Evaluator:
         extractor: Extractor | None,
         data: Prepared,
         cache: Path,
-        say: Callable[[str], None],
+        source: ExtractorData,
     ) -> dict[str, Tensor]:
         """The real side of a metric, from the cache when there by the hash of all that determines it."""
         seen_by = [extractor.version, extractor.hash] if extractor else []
         identity = [component.id, metric.version, seen_by, data.fingerprint, self.reference]
         path = cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.safetensors"
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
+        with source.turn(path, f"the reference statistics of {component.name} on {data.name}"):
             if not path.exists():
                 split = data.split(self.reference)
                 count = len(split.images)
-                say(f"{data.name}: reference statistics of {component.name} from {count:,} images")
+                source.say(f"{data.name}: reference statistics of {component.name} from {count:,} images")
                 stream = metric(count)
                 for block in streams.real(split, self.device, paired=data.spec.paired):
                     stream.update(_seen_by(extractor, block))
@@ -270,6 +275,12 @@ def baselines(evaluator: Evaluator, data: Prepared) -> dict[str, dict[str, dict[
 def _scored(evaluator: Evaluator, blocks: Iterator[Features], count: int) -> dict[str, dict[str, Any]]:
     scores = evaluator.score(blocks, count)
     return {name: {"value": value, "samples": count} for name, value in scores.items() if math.isfinite(value)}
+
+
+def _shared_turn(shared: Shared, say: Callable[[str], None], path: Path, what: str) -> AbstractContextManager[None]:
+    """The turn of this process, among those of all machines that share a store, at a file of the cache."""
+    item = f"{path.parent.name}/{path.name}"
+    return shared.turn(item, path.parent, lambda: [path.name] if path.exists() else [], what, say)
 
 
 def save_snapshot(game: Game, path: Path) -> None:

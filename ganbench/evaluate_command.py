@@ -10,6 +10,7 @@ import click
 
 from ganbench.cli import PLUGIN
 from ganbench.errors import UserError
+from ganbench.places import FOLDER
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--split", type=click.Choice(("train", "test")), help="Which images of a PATH that has both.")
 @click.option("--reference", type=click.Choice(("train", "train+test")), help="What distances compare with.")
 @click.option("--name", help="What the images are called (default: the last part of PATH).")
-@click.option("--into", "run", metavar="RUN", type=click.Path(path_type=Path), help="Onto the leaderboard of this run.")
+@click.option("--into", "run", metavar="RUN", type=FOLDER, help="Onto the leaderboard of this run.")
 @click.option("--json", "target", metavar="FILE", type=click.Path(path_type=Path), help="Write all of it as JSON.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @PLUGIN

@@ -100,6 +100,8 @@ def look(unit: Unit, outline: Record | None) -> Seen:
         with seen.reading("manifest.json", _RESTORE):
             manifest = record(directory / "manifest.json", records.check_manifest, seen.kind)
             seen.status = manifest["status"]
+            if manifest.get("seal") not in (None, unit.seal(manifest)):  # older records have none
+                raise ValueError("does not fit its seal: it or events.jsonl was changed after the unit was done")
         if manifest and seen.kind == "cell":
             events = _events(seen, manifest)
             _snapshots(seen, manifest.get("files") or {}, events, names)

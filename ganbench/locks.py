@@ -18,7 +18,7 @@ def take(path: Path) -> Callable[[], None] | None:
     The same lock as filelock's, which looks at the folder ten times for each: too often for thousands of cells.
     """
     if sys.platform == "win32":
-        lock = FileLock(path)
+        lock = FileLock(path, thread_local=False)
         try:
             lock.acquire(blocking=False)
         except Timeout:

@@ -21,6 +21,7 @@ from ganbench.data import data_root
 from ganbench.environment import out_of_memory_kills
 from ganbench.errors import UserError
 from ganbench.executors import ProcessExecutor
+from ganbench.mirror import copies
 from ganbench.plugins import Plugins, Settled, installed, use_recorded
 from ganbench.provenance import Made, of_unit
 from ganbench.store import Record, Unit
@@ -41,6 +42,7 @@ class Parcel:
     code: Mapping[str, str] = field(repr=False)
     plugins: Settled = field(repr=False)
     data_root: str
+    stores: str
     mark: str
 
     @classmethod
@@ -55,6 +57,7 @@ class Parcel:
             code=_code(task, plugins),
             plugins=Settled.to_bring(),
             data_root=str(data_root().absolute()),
+            stores=str(copies()),
             mark=unit.mark(),
         )
 
@@ -98,6 +101,7 @@ class Parcel:
                 "system that all machines share"
             )
         os.environ.setdefault("GANBENCH_DATA", self.data_root)
+        os.environ.setdefault("GANBENCH_STORES", self.stores)
         self.plugins.settle_there()
         task = unit.task
         plugins = use_recorded(task.get("plugins", ()))

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from ganbench.cli import PLUGIN
+from ganbench.places import FOLDER
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN", type=FOLDER)
 @click.argument("cell")
 @click.argument("name")
 @click.option("--param", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter other than its default.")

@@ -233,6 +233,7 @@ class _Manifest(_Record):
     host: Text | None = None
     cause: Text | None = None
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] | None = None
+    seal: Text | None = None
     code: dict[str, Text] | None = None
     components: MadeBy = _ABSENT
 
@@ -370,7 +371,7 @@ def sound_run(store: Store) -> Record:
     """The content of the folder's ``run.json``. Raises `UserError` where there is none, or it is damaged."""
     run = store.run()
     if wrong := check_run(run):
-        raise UserError(f"{store.root} has a damaged run.json: {wrong}; `ganbench doctor {store.root}` shows more")
+        raise UserError(f"{store.place} has a damaged run.json: {wrong}; `ganbench doctor DIR` shows more")
     return run
 
 

@@ -10,15 +10,15 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ganbench import code, probing, slots, space
+from ganbench import code, probing, shared, slots, space
 from ganbench.config import DEVICE
 from ganbench.contracts import Executor
-from ganbench.data import data_root, lookup
+from ganbench.data import data_root, fetch, lookup
 from ganbench.environment import EMULATED, bf16, cores, machine
 from ganbench.errors import UserError
 from ganbench.estimate import Estimates, ends_after, sentence
@@ -27,6 +27,7 @@ from ganbench.observed import Observed
 from ganbench.plan import Cell, Plan
 from ganbench.plugins import Plugins, use
 from ganbench.provenance import of_plan, of_unit
+from ganbench.shards import Shard
 from ganbench.shift import Limits, Shift
 from ganbench.store import PLANNED, Record, Store, Unit
 from ganbench.worker import lacking
@@ -40,6 +41,7 @@ class Options:
     """What the command line asks for beside the file."""
 
     only: Sequence[str] = ()
+    shard: Shard | None = None
     jobs: int | None = None
     device: str | None = None
     executor: str | None = None  # the file's, if it names one, or ``process``
@@ -90,14 +92,26 @@ def choose_device(wanted: str, *, elsewhere: bool = False) -> str:
     return wanted if wanted != "auto" else "cuda" if count else "cpu"
 
 
+def _fetch_datasets(plan: Plan, store: Store) -> None:
+    """Bring the datasets that another machine has prepared for this store."""
+    if common := shared.of(store.root / "references" / "any"):
+        for name, chosen in plan.datasets.items():
+            fetch(name, chosen.dataset, data_root(), common)
+
+
 def fingerprints(plan: Plan) -> dict[str, str]:
     """The content fingerprint of every dataset of the plan that is prepared."""
     found = {name: lookup(name, chosen.dataset, data_root()) for name, chosen in plan.datasets.items()}
     return {name: prepared.fingerprint for name, prepared in found.items() if prepared}
 
 
-def selected(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
-    """The cells whose variant, dataset or directory matches one of the patterns; all of them without patterns."""
+def selected(cells: Sequence[Cell], only: Sequence[str], shard: Shard | None = None) -> list[Cell]:
+    """The cells whose variant, dataset or directory matches one of the patterns; all of them without patterns.
+
+    With `shard`, those of them that are in it, which may be none.
+    """
+    if shard:
+        return [cell for cell in selected(cells, only) if shard.has(cell.key)]
     if not only:
         return list(cells)
     chosen = [
@@ -175,10 +189,11 @@ def run(plan: Plan, toml: str, store: Store, options: Options, view: View, plugi
         "extractors": {asked: plugins.name(component) for asked, component in plan.extractors.items()},
         "components": of_plan(plan),
     }
-    with _stoppable():
+    with _stoppable(), closing(store):
         store.make()
         if executor.remote and (options.device or plan.benchmark.device) == "auto":
             view.note(f"device auto means {device}, as on this machine; cells run on others: write cpu or cuda")
+        _fetch_datasets(plan, store)
         if device == "cpu" and plan.benchmark.precision == "bf16" and bf16() == "":
             view.note(f"{EMULATED}; fp32 is faster there")
         _prepare(plan, store, on_unit, crew, options, view)
@@ -251,6 +266,8 @@ def _prepare(
         name = next(name for name, known in units.items() if known is unit)
         if ready(name) and unit.manifest["attempt"] > attempts[name]:
             return False  # another run did it meanwhile
+        if not unit.hold():
+            return False
         unit.create(tasks[name])
         return True
 
@@ -280,7 +297,9 @@ def _probe(
     """Carry out the plan's probes on the best cells. One that cannot be is a note, and fails no run."""
     chosen = [(cell.directory, cell.variant, cell.dataset) for cell in cells if not cell.skip]
     tasks: dict[Path, Record] = {}
+    units: list[Unit] = []
     for cell in probing.best_cells(store, plan.rank, chosen):
+        store.complete(cell.directory)
         for probe in plan.probes:
             try:
                 unit, task = probing.unit_of(store, cell, probe, device.partition(":")[0])
@@ -289,11 +308,14 @@ def _probe(
                 continue
             if unit.manifest["status"] not in ("done", "skipped"):
                 tasks[unit.directory] = task
+                units.append(unit)
     if not tasks:
         return
     view.note(f"carrying out {len(tasks)} probe{'s' * (len(tasks) > 1)} on the best cells")
 
     def begin(unit: Unit) -> bool:
+        if not unit.hold():
+            return False
         unit.create(tasks[unit.directory])
         return True
 
@@ -306,7 +328,7 @@ def _probe(
 
     benchmark = plan.benchmark
     limits = Limits(benchmark.timeout.minutes if benchmark.timeout else None, {"lost": benchmark.retries.lost})
-    Shift(crew(), list(map(Unit, tasks)), limits, begin, lambda units: None, ended, view.note).run()
+    Shift(crew(), units, limits, begin, lambda units: None, ended, view.note).run()
 
 
 class _Training:
@@ -317,7 +339,7 @@ class _Training:
     ) -> None:
         """Raises `UserError` when cells are stale and the options do not say what to do with them."""
         self.store, self.plan, self.options, self.view, self.plugins = store, plan, options, view, plugins
-        self.cells = {cell.directory: cell for cell in selected(cells, options.only)}
+        self.cells = {cell.directory: cell for cell in selected(cells, options.only, options.shard)}
         self.references = {name: store.reference(name).manifest for name in {cell.dataset for cell in cells}}
         self.changes, self.observed = Changes(plugins), Observed(plugins)
         self.trained = 0
@@ -408,25 +430,26 @@ class _Training:
                 continue
             unit = self.store.cell(name)
             if unit.status != "done" and unit.claim():
-                unit.create(cell.task)
-                reason = f"{cell.dataset} cannot be used: {reference.get('reason', '')}"
-                made = of_unit(cell.task, self.plugins)
-                unit.update(status="failed", reason=reason, cause="dataset", components=made)
+                if unit.hold():
+                    unit.create(cell.task)
+                    reason = f"{cell.dataset} cannot be used: {reference.get('reason', '')}"
+                    made = of_unit(cell.task, self.plugins)
+                    unit.update(status="failed", reason=reason, cause="dataset", components=made)
+                    found = True
                 unit.release()
-                found = True
         return found
 
     def _begin(self, unit: Unit) -> bool:
         """Make a cell that this run has taken ready for its worker; False where it is no longer wanted."""
         name = unit.directory.name
         cell, manifest = self.cells[name], PLANNED if unit.fresh else unit.manifest
-        if not self._wants(cell, manifest):
+        if not self._wants(cell, manifest) or not unit.hold():
             return False
         if name in self.retrained:
             self.store.retire(unit)
             self.retrained.remove(name)
             unit.release()  # the claim went with the directory
-            if not unit.claim():
+            if not unit.claim() or not unit.hold():
                 return False
             manifest = PLANNED
         unit.create(cell.task)

@@ -8,10 +8,11 @@ from typing import Literal
 import click
 
 from ganbench.cli import PLUGIN
+from ganbench.places import FOLDER
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN", type=FOLDER)
 @click.argument("cell")
 @click.option("-n", "count", type=click.IntRange(1, 10_000_000), default=100, show_default=True, help="Images to draw.")
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="FILE.npz, or a folder for PNGs.")

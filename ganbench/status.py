@@ -64,18 +64,20 @@ class Status:
 def look(store: Store) -> Status:
     """Read the records below `store`. Raises `UserError` where there is no run, or its record is damaged."""
     run = sound_run(store)
-    status, made = Status(run["name"]), store.made()
+    status, made, elsewhere = Status(run["name"]), store.made(), store.elsewhere()
     seconds = _Seconds(run)
     for name, outline in run["cells"].items():
         unit = store.cell(name)
         manifest = _manifest(unit) if name in made else PLANNED
         what = "skipped" if outline.get("skip") else manifest["status"]
-        if what == "running" and _is_gone(manifest):
+        if name in elsewhere:
+            what = "running"
+        elif what == "running" and _is_gone(manifest):
             what = "interrupted"
         status.counts[what] += 1
         status.groups.setdefault((outline["variant"], outline["dataset"]), Counter())[what] += 1
         who = f"{outline['variant']} on {outline['dataset']}, seed {outline['seed']}"
-        progress = unit.progress() if what == "running" else {}
+        progress = elsewhere.get(name) or (unit.progress() if what == "running" else {})
         if what == "running":
             status.running.append(_running(who, progress))
         elif what in _ENDED_BADLY:
@@ -224,5 +226,6 @@ def show(store: Store, *, watch: bool) -> None:
     with suppress(KeyboardInterrupt), Live(shown(found), console=console, auto_refresh=False) as live:
         while not found.over:
             time.sleep(_SECONDS)
+            store.sync()
             found = look(store)
             live.update(shown(found), refresh=True)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from ganbench.places import PLACE, Place, opened
+
 
 @click.command()
-@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("folder", required=False, metavar="[DIR]", type=PLACE)
 @click.option("--watch", is_flag=True, help="Look again every two seconds until nothing is left to do.")
-def status(folder: Path | None, watch: bool) -> None:
+def status(folder: Place | None, watch: bool) -> None:
     """Show how far a grid is: cells by status, what runs now, the time left, failures with their reasons.
 
     Told from the records in DIR (default: the latest below results/) alone: it can be asked while `ganbench run` is at
@@ -22,6 +24,6 @@ def status(folder: Path | None, watch: bool) -> None:
       ganbench status results/quickstart --watch
     """
     from ganbench.status import show
-    from ganbench.store import Store, latest
+    from ganbench.store import latest
 
-    show(Store(folder) if folder else latest(Path("results")), watch=watch)
+    show(opened(folder) if folder else latest(Path("results")), watch=watch)

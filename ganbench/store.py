@@ -60,6 +60,8 @@ FORMAT = 1
 Record = dict[str, Any]
 #: The manifest of a unit that was never started.
 PLANNED: Record = {"format": FORMAT, "status": "planned", "attempt": 0}
+#: What a manifest says that its seal is not about: the seal itself, and what a store adds (`ganbench.mirror`).
+_UNSEALED = ("seal", "claim", "parcels")
 #: Names that Windows takes for devices, whatever follows a dot.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
@@ -223,6 +225,10 @@ class Unit:
             self._release = locks.take(self.directory / ".claim")
         return self._release is not None
 
+    def hold(self) -> bool:
+        """Called once it is clear that there is work to do on a claimed unit: whether the claim holds for that."""
+        return True
+
     def release(self) -> None:
         if self._release:
             self._release()
@@ -325,14 +331,25 @@ class Unit:
             shutil.rmtree(self.directory / folder, ignore_errors=True)
 
     def update(self, **facts: Any) -> Record:
-        """Merge `facts` into the manifest, and return it."""
+        """Merge `facts` into the manifest, seal it where the unit is done, and return it."""
         manifest = {**self.manifest, **facts}
+        manifest.pop("seal", None)
         with _writing(self.directory):
+            if manifest["status"] == "done":
+                manifest["seal"] = self.seal(manifest)
             write_json(self.directory / "manifest.json", manifest)
         return manifest
 
+    def seal(self, manifest: Mapping[str, Any]) -> str:
+        """SHA-256 (hex) over a manifest and the events there are: who edits either by hand breaks it."""
+        content = {name: value for name, value in manifest.items() if name not in _UNSEALED}
+        text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
+        with suppress(OSError):
+            text += (self.directory / "events.jsonl").read_bytes().decode(errors="replace")
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
     def end(self, status: Status, reason: str, **facts: Any) -> Record:
-        """Write down how an attempt ended; the manifest, where what is not done keeps its last evaluation."""
+        """Write down how an attempt ended; the manifest. What is not done keeps its last evaluation there."""
         if status != "done":
             with suppress(ValueError, RecursionError):
                 facts["last_evaluation"] = next(reversed(self.events()), None)
@@ -433,6 +450,24 @@ class Store:
         """What a run in the background (`ganbench run --detach`) says."""
         return self.root / "run.log"
 
+    @property
+    def place(self) -> str:
+        """What it was opened by: the folder, or the URL of a store."""
+        return str(self.root)
+
+    def close(self) -> None:
+        """All that was asked of a run is done or was broken off."""
+
+    def sync(self) -> None:
+        """Bring what is kept elsewhere up to date here."""
+
+    def complete(self, directory: Path) -> None:
+        """Bring all files of a unit here, where they are not."""
+
+    def elsewhere(self) -> Mapping[str, Record]:
+        """Cells that are at work without that being seen below `root`, each with its progress."""
+        return {}
+
     def make(self) -> None:
         """Make the directory. Raises `StorageError` where it cannot be written."""
         with _writing(self.root):
@@ -457,7 +492,7 @@ class Store:
         """What the last run asked for. Raises `UserError` when `root` is not a results folder."""
         record = read_json(self.root / "run.json")
         if record is None:
-            raise UserError(f"{self.root} is not a results folder (no readable run.json); `ganbench run` makes one")
+            raise UserError(f"{self.place} is not a results folder (no readable run.json); `ganbench run` makes one")
         return record
 
     def slots(self) -> Record:

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganbench import shared
 from ganbench.code import changed, fingerprint
 from ganbench.data import Prepared, data_root, prepare
 from ganbench.errors import Diverged, GanbenchError, PluginError, StorageError, Unsuitable, UserError
@@ -35,6 +36,7 @@ from ganbench.trained import new_game, same_data
 if TYPE_CHECKING:
     from ganbench.evaluate import Evaluator
     from ganbench.game import Game
+    from ganbench.shared import Shared
 
 CANNOT_WRITE, AGAIN = 3, 4  # exit codes
 _EAGER = "turns are not replayed from CUDA graphs: "
@@ -160,7 +162,12 @@ def _ending(error: BaseException) -> tuple[Status, str]:
 def _prepare(unit: Unit, task: Record) -> Prepared:
     """The task's dataset, ready to be mapped."""
     dataset = installed().dataset(task["dataset_id"], task["dataset_params"])
-    return prepare(task["dataset"], dataset, data_root(), say=lambda message: say(unit, message))
+    return prepare(task["dataset"], dataset, data_root(), lambda message: say(unit, message), _shared(unit, task))
+
+
+def _shared(unit: Unit, task: Record) -> Shared | None:
+    """What the unit shares with other machines. What this one has of it is for them where a dataset is made ready."""
+    return shared.of(unit.directory, offer=task["unit"] == "reference")
 
 
 def say(unit: Unit, message: str) -> None:
@@ -209,14 +216,16 @@ def _probe(unit: Unit, task: Record) -> Record:
 def _evaluator(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> Evaluator:
     from ganbench.evaluate import Evaluator
 
+    others = _shared(unit, task)
     return Evaluator(
         data,
         metrics,
         extractors=task["extractors"],
         reference=task["reference"],
         device=task["device"],
-        root=data_root(),
+        root=others.kept if others else data_root(),
         say=lambda message: say(unit, message),
+        shared=others,
     )
 
 
@@ -225,7 +234,8 @@ _evaluators: dict[str, Evaluator] = {}  # of this process's last cell: the next 
 
 def _kept_evaluator(unit: Unit, task: Record, data: Prepared, metrics: list[str]) -> Evaluator:
     """An evaluator as `_evaluator` makes it, which holds nothing of the cells that it has scored."""
-    key = json.dumps([data.fingerprint, metrics, *(task[name] for name in ("dataset", "extractors", "reference"))])
+    asked = (task[name] for name in ("dataset", "extractors", "reference"))
+    key = json.dumps([data.fingerprint, metrics, *asked, str(unit.directory.parent.parent)])
     kept = _evaluators.get(key)
     _evaluators.clear()
     if kept is None or kept.unavailable:

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
+from ganbench.mirror import complete
 from ganbench.report.study import Study
 from ganbench.report.words import clean, number
 
@@ -101,6 +102,7 @@ def _row_classes(study: Study, dataset: str, cell: dict[Hashable, Any]) -> tuple
 
 def _sheets(cell: dict[Hashable, Any]) -> dict[int, Path]:
     """Generator updates -> the sheet after them."""
+    complete(Path(cell["directory"]))
     pictures = (Path(cell["directory"]) / "samples").glob("*.png")
     return {int(path.stem): path for path in pictures if path.stem.isdecimal()}
 

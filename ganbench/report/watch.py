@@ -36,6 +36,8 @@ def watched(
     try:
         while True:
             began = time.monotonic()
+            for store in stores:
+                store.sync()
             tables = merge(stores, out.resolve().name)
             page = write_page(Ranked(tables), out, x=x, live=every)
             shown = shown or show(page) or True

@@ -10,8 +10,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from filelock import AcquireReturnProxy, FileLock, Timeout
-
 from ganbench.api import Extractor, ExtractorData, Unavailable
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ class Classifier(Extractor):
         plan = self.plan(data)
         path = self._path(data, plan)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _turn(path, data):
+        with data.turn(path, f"the classifier of {data.name}"):
             network = self.build(data, plan)
             info = _load(network, path, data)
             if info is None:
@@ -79,16 +77,6 @@ class Classifier(Extractor):
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         slug = re.sub(r"[^a-z0-9]+", "-", data.name.lower()).strip("-")[-40:]
         return data.cache / f"{cls.kept_as}-{slug}-{digest[:16]}.safetensors"
-
-
-def _turn(path: Path, data: ExtractorData) -> AcquireReturnProxy[FileLock]:
-    """The lock on `path`, held; released on leaving the context that it is."""
-    lock = FileLock(f"{path}.lock")
-    try:
-        return lock.acquire(blocking=False)
-    except Timeout:
-        data.say(f"waiting for the classifier of {data.name}, which another process is training")
-        return lock.acquire()
 
 
 def _train(data: ExtractorData, plan: Recipe) -> tuple[nn.Module, dict[str, Any]]:
