@@ -251,6 +251,6 @@ def test_a_job_that_slurm_runs_again_marks_its_unit_anew_and_one_at_its_limit_en
         signal.signal(signal.SIGTERM, before)
     assert seen == [True, True]
     ended: list[bool] = []
-    monkeypatch.setattr(parcel, "dismiss", lambda: ended.append(True))
+    monkeypatch.setattr(parcel.Parcel, "dismiss", lambda: ended.append(True))
     assert job.checkpoint().function == job
     assert ended

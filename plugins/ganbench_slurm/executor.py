@@ -8,8 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganbench.api import Executor, Params, UserError, param
-from ganbench.parcel import Parcel
+from ganbench.api import Executor, Params, Parcel, UserError, param
 from ganbench.store import Unit, read_json, root_of, write_json
 from ganbench_slurm.job import Job
 from ganbench_slurm.queue import TERMINAL, Queue, Submitter
