@@ -8,6 +8,10 @@ cpus=${CPUS:-$(nproc)}
 host=$(hostname -s)
 
 configure() {
+    if [ -f /etc/slurm/slurm.conf ] && ! grep -q '^ClusterName=one-node$' /etc/slurm/slurm.conf; then
+        echo "/etc/slurm/slurm.conf is that of another cluster, and is left alone" >&2
+        exit 1
+    fi
     mkdir -p "$folder/state" "$folder/spool"
     cat > /etc/slurm/slurm.conf <<CONF
 ClusterName=one-node

@@ -36,6 +36,7 @@ from ganbench.errors import DatasetError, Diverged, GanbenchError, Unavailable, 
 from ganbench.game import Batch, Game, Latent, Optimizer, Player
 from ganbench.hookspecs import Register
 from ganbench.params import Params, param
+from ganbench.parcel import Parcel
 
 #: MAJOR.MINOR of what this module and `ganbench.testing` promise: the module's docstring says what each number means.
 API_VERSION = "1.1"
@@ -59,6 +60,7 @@ __all__ = [
     "Metric",
     "Optimizer",
     "Params",
+    "Parcel",
     "Player",
     "Probe",
     "Probed",

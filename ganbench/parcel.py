@@ -1,5 +1,7 @@
 """A unit of work that is done on another machine: what it needs is told where it is sent, and looked for where it is
 done. Nothing is installed there.
+
+Imported with `ganbench.api`, and so light: what it needs besides it imports when it is used.
 """
 
 from __future__ import annotations
@@ -10,21 +12,17 @@ import platform
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from packaging.version import Version
-
-from ganbench.code import changed, fingerprint
-from ganbench.data import data_root
-from ganbench.environment import out_of_memory_kills
 from ganbench.errors import UserError
-from ganbench.executors import ProcessExecutor
-from ganbench.mirror import copies
-from ganbench.plugins import Plugins, Settled, installed, use_recorded
-from ganbench.provenance import Made, of_unit
-from ganbench.store import Record, Unit
+
+if TYPE_CHECKING:
+    from ganbench.executors import ProcessExecutor
+    from ganbench.plugins import Plugins, Settled
+    from ganbench.store import Record
 
 _POLL = 0.02  # seconds between looks at the process
 
@@ -48,6 +46,11 @@ class Parcel:
     @classmethod
     def of(cls, directory: Path) -> Parcel:
         """Of the unit in `directory`, which is about to be handed over."""
+        from ganbench.data import data_root
+        from ganbench.mirror import copies
+        from ganbench.plugins import Settled, installed
+        from ganbench.store import Unit
+
         unit = Unit(directory)
         task, plugins = unit.task, installed()
         return cls(
@@ -64,6 +67,8 @@ class Parcel:
     @property
     def waits(self) -> bool:
         """Whether nobody has begun to do it yet."""
+        from ganbench.store import Unit
+
         return Unit(Path(self.directory)).unseen(self.mark)
 
     def run(self, *, device: str, threads: int, stop: Callable[[], bool]) -> int:
@@ -73,6 +78,9 @@ class Parcel:
         ends with it: what that holds of the device's memory is for whoever comes next. Raises `UserError`, in one
         sentence, where this machine is not fit for it.
         """
+        from ganbench.environment import out_of_memory_kills
+        from ganbench.store import Unit
+
         self._open()
         crew = _crew(device, threads)
         killed, asked = out_of_memory_kills(), False
@@ -83,17 +91,33 @@ class Parcel:
                     crew.stop(Path(self.directory))
                 time.sleep(_POLL)
         except BaseException:
-            dismiss()
+            self.dismiss()
             raise
         if device != "cpu":
-            dismiss()
+            self.dismiss()
         ((_, code),) = ended
         if code == -signal.SIGKILL and not asked and out_of_memory_kills() > killed:
             Unit(Path(self.directory)).end("oom", f"{platform.node()} killed its process for lack of memory")
         return code
 
+    def anew(self) -> Parcel:
+        """For the same unit, to be done by whoever begins it again."""
+        from ganbench.store import Unit
+
+        return replace(self, mark=Unit(Path(self.directory)).mark())
+
+    @staticmethod
+    def dismiss() -> None:
+        """End the process that `run` keeps, with a checkpoint if it is at work."""
+        while _kept:
+            _kept.pop()[1].cancel()
+
     def _open(self) -> None:
         """Make this process one that has what the unit needs. Raises `UserError` where it cannot be."""
+        from ganbench.code import changed
+        from ganbench.plugins import use_recorded
+        from ganbench.store import Unit
+
         here, unit = platform.node(), Unit(Path(self.directory))
         if not unit.marked(self.mark):
             raise UserError(
@@ -119,9 +143,11 @@ def _made(task: Record, plugins: Plugins) -> dict[str, str]:
 
     Of torch without what it was built for, which may differ between a machine with a GPU and one without.
     """
+    from ganbench.provenance import of_unit
+
     made = {name: found for name in ("ganbench", "torch") if (found := _version(name))}
 
-    def add(component: Made) -> None:
+    def add(component: Record) -> None:
         source = f"{component['distribution']} {component['distribution_version']}"
         made[component["id"]] = f"version {component['version']} of {source}"
 
@@ -132,6 +158,8 @@ def _made(task: Record, plugins: Plugins) -> dict[str, str]:
 
 
 def _version(distribution: str) -> str:
+    from packaging.version import Version
+
     try:
         return Version(version(distribution)).public
     except PackageNotFoundError:
@@ -140,6 +168,8 @@ def _version(distribution: str) -> str:
 
 def _code(task: Record, plugins: Plugins) -> dict[str, str]:
     """Of the unit's variant, where it has one and that is here."""
+    from ganbench.code import fingerprint
+
     try:
         return fingerprint(plugins.find("variants", task["variant_id"]), plugins)
     except (KeyError, UserError):
@@ -151,15 +181,13 @@ _kept: list[tuple[object, ProcessExecutor]] = []  # the process of the last unit
 
 def _crew(device: str, threads: int) -> ProcessExecutor:
     """An executor of one process, the last unit's where it fits."""
+    from ganbench.executors import ProcessExecutor
+    from ganbench.plugins import Settled
+
     purpose = device, os.environ.get("CUDA_VISIBLE_DEVICES"), threads, Settled.here()
     if not _kept or _kept[0][0] != purpose:
-        dismiss()
+        Parcel.dismiss()
         _kept.append((purpose, ProcessExecutor(jobs=1, device=device, threads=threads)))
+        atexit.unregister(Parcel.dismiss)  # once, and before multiprocessing would wait for the process forever
+        atexit.register(Parcel.dismiss)
     return _kept[0][1]
-
-
-@atexit.register
-def dismiss() -> None:
-    """End the process that is kept, with a checkpoint. At the end of this one too, which else would wait forever."""
-    while _kept:
-        _kept.pop()[1].cancel()

@@ -161,6 +161,7 @@ def test_jobs_of_a_run_that_was_killed_are_taken_over(slurm: Slurm, units: list[
     slurm.now(j1_0="RUNNING", j1_1="", j1_2="PENDING")
     made = submitted(units)
     assert [job_of(unit) for unit in units] == ["1_0", "2", "1_2"]
+    assert set(made.waiting()) == {units[1].directory, units[2].directory}
     slurm.now(j1_0="COMPLETED")
     returned(units[0], "1_0", 0)
     assert made.poll() == [(units[0].directory, 0)]
@@ -250,6 +251,6 @@ def test_a_job_that_slurm_runs_again_marks_its_unit_anew_and_one_at_its_limit_en
         signal.signal(signal.SIGTERM, before)
     assert seen == [True, True]
     ended: list[bool] = []
-    monkeypatch.setattr(parcel, "dismiss", lambda: ended.append(True))
+    monkeypatch.setattr(parcel.Parcel, "dismiss", lambda: ended.append(True))
     assert job.checkpoint().function == job
     assert ended

@@ -45,7 +45,7 @@ def knock(address: str) -> None:
     if not colon:
         return
     try:
-        socket.create_connection((host, int(port)), _PATIENCE).close()
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
     except (OSError, ValueError) as error:
         raise _no_cluster(address, getattr(error, "strerror", None) or str(error)) from error
 

@@ -9,13 +9,10 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ganbench.api import Executor, Params, UserError, param
+from ganbench.api import Executor, Params, Parcel, UserError, param
 from ganbench_ray import cluster
-
-if TYPE_CHECKING:
-    from ganbench.parcel import Parcel
 
 _GRACE = 15.0  # seconds for all units to end when the run does: theirs, and some for the way
 _COUNTED = 1.0  # seconds for which a count of the cluster's slots holds
@@ -83,8 +80,6 @@ class RayExecutor(Executor):
         return max(1, min(self._room, self._jobs or self._room))
 
     def submit(self, directory: Path) -> None:
-        from ganbench.parcel import Parcel
-
         parcel = Parcel.of(directory)
         task = self._task.remote(parcel, self._device, self._params.cpus)
         self._running[directory] = task, parcel

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ganbench.parcel import Parcel
+from ganbench.api import Parcel
 
 
 def do(parcel: Parcel, device: str, threads: int) -> int:

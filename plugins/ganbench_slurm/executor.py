@@ -8,8 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganbench.api import Executor, Params, UserError, param
-from ganbench.parcel import Parcel
+from ganbench.api import Executor, Params, Parcel, UserError, param
 from ganbench.store import Unit, read_json, root_of, write_json
 from ganbench_slurm.job import Job
 from ganbench_slurm.queue import TERMINAL, Queue, Submitter
@@ -85,6 +84,7 @@ class SlurmExecutor(Executor):
         for directory, job in before.items():
             if job and states.get(job, "COMPLETED") not in TERMINAL:
                 self._jobs[directory] = job
+                self._pending |= {directory} if states[job] == "PENDING" else set()
             else:
                 new.setdefault(root_of(directory), []).append(directory)
         self._gathered = []
@@ -104,7 +104,7 @@ class SlurmExecutor(Executor):
         """Ask Slurm for all jobs. One that has ended or is not known any more is over: with a result, or none twice."""
         self._looked, ended = time.monotonic(), []
         states = self._queue.states()
-        self._pending = {directory for directory in self._pending if states.get(self._jobs[directory]) == "PENDING"}
+        self._pending = {directory for directory, job in self._jobs.items() if states.get(job) == "PENDING"}
         for directory, job in list(self._jobs.items()):
             state = states.get(job, "")
             if state and state not in TERMINAL:

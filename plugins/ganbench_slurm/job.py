@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from ganbench.api import UserError
-from ganbench.parcel import Parcel
-from ganbench.store import Unit
+from ganbench.api import Parcel, UserError
 
 _asked: list[int] = []  # signals that ask this process to stop
 
@@ -27,8 +24,9 @@ class Job:
         """The unit's exit code, or in a sentence why the node is not fit for it."""
         # Not submitit's, which does nothing: Slurm sends it some seconds before it kills what is cancelled.
         signal.signal(signal.SIGTERM, lambda number, frame: _asked.append(number))
+        # The mark of the first attempt was used up by it.
         again = int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
-        parcel = self._marked_anew() if again else self.parcel
+        parcel = self.parcel.anew() if again else self.parcel
         try:
             return parcel.run(device=self.device, threads=self.threads, stop=lambda: bool(_asked))
         except UserError as error:
@@ -38,11 +36,5 @@ class Job:
         """Called by submitit some time before Slurm's limit: end with a checkpoint, and be what is run again."""
         from submitit.helpers import DelayedSubmission
 
-        from ganbench import parcel
-
-        parcel.dismiss()
+        Parcel.dismiss()
         return DelayedSubmission(self)
-
-    def _marked_anew(self) -> Parcel:
-        """A parcel of the same unit: the mark of the first was used up by the first attempt."""
-        return replace(self.parcel, mark=Unit(Path(self.parcel.directory)).mark())
