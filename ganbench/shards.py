@@ -9,7 +9,7 @@ from ganbench.errors import UserError, shown
 
 
 class Shard(NamedTuple):
-    """The `number`-th of so many `parts`, from 1 on. Every cell is in one of them, wherever and whenever it is asked."""
+    """The `number`-th of so many `parts`, from 1 on. Every cell is in one of them, wherever it is asked, and always."""
 
     number: int
     parts: int
