@@ -9,10 +9,10 @@ from ganbench.errors import UserError, shown
 
 
 class Shard(NamedTuple):
-    """The `number`-th of `count` parts, from 1 on. Every cell is in one of them, wherever and whenever it is asked."""
+    """The `number`-th of so many `parts`, from 1 on. Every cell is in one of them, wherever it is asked, and always."""
 
     number: int
-    count: int
+    parts: int
 
     @classmethod
     def parse(cls, text: str) -> Shard:
@@ -26,4 +26,4 @@ class Shard(NamedTuple):
 
     def has(self, key: str) -> bool:
         """Whether the cell with this key (a SHA-256 in hex) is in it. Changing the grid moves no other cell."""
-        return int(key[:16], 16) % self.count == self.number - 1
+        return int(key[:16], 16) % self.parts == self.number - 1
