@@ -367,6 +367,8 @@ class Executor(_Checked, ABC):
     Params: ClassVar[type[Params]] = Params
     #: Whether units run on other machines: a `device` ``cuda`` is then theirs, and need not be here.
     remote: ClassVar[bool] = False
+    #: What `poll` says in the place of an exit code (no process has it) of a unit that was ended for lack of memory.
+    OUT_OF_MEMORY: ClassVar[int] = 1000
 
     @abstractmethod
     def __init__(self, *, jobs: int | None, device: str, slots_per_gpu: int = 1, params: Any = None) -> None:

@@ -26,7 +26,7 @@ _CONDITIONS = ("rank", "budget", "evaluate", "train_on", "reference", "extractor
 _OUTCOME = ("generator_updates", "rounds", "images", "epochs", "conditional", "parameters")
 _DATA = ("shape", "classes", "train", "test", "fingerprint")
 _EVENT = ("generator_updates", "rounds", "images", "costs")
-_STAYS = {*LOCKS, ".have", "progress.json"}  # of one machine, or of one moment
+_STAYS = {*LOCKS, ".slurm", ".have", "progress.json"}  # of one machine, or of one moment
 
 
 @dataclass

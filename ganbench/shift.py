@@ -186,6 +186,8 @@ def _close(running: _Running, code: int | None, minutes: float | None = None) ->
         return str(manifest["status"]), manifest
     if code is None:
         return "interrupted", unit.end("interrupted", "stopped before it was done")
+    if code == Executor.OUT_OF_MEMORY:
+        return "oom", unit.end("oom", "its process was ended for lack of memory")
     if code != -signal.SIGKILL:
         ended = f"was killed by {_name(-code)}" if code < 0 else f"ended with exit code {code} before it was done"
         return "failed", unit.end("failed", f"its process {ended}; see log.txt")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SHEET = 100 * 2.75  # bytes per pixel position: a sheet shows 100 images
 _EVENT = 500  # bytes of an evaluation's line: its moment, costs and metrics
 _BLOCK = 4096  # bytes that files and folders are rounded up to
-_FEW = 6  # of these: the cell's two folders, its task, manifest, log and progress
+_FEW = 7  # of these: the cell's two folders, its task, log and progress, and its manifest, which can take two
 _TENSOR = 400  # bytes that torch.save spends on a tensor beside its values
 _ORDER = 8 * 100_000  # bytes of a checkpoint's order of the images, for the size of the usual datasets
 _RANDOMNESS = 25_000  # bytes of the states of the generators of random numbers

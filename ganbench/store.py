@@ -551,12 +551,6 @@ class Store:
         return tables.build(self)
 
 
-def root_of(directory: Path) -> Path:
-    """The results folder that the unit in `directory` (of a cell, a reference or a probe) belongs to."""
-    below = next((path for path in directory.parents if path.name in ("cells", "references")), directory)
-    return below.parent
-
-
 def latest(results: Path) -> Store:
     """The store below `results` that was run last. Raises `UserError` when there is none."""
     runs = sorted(results.glob("*/run.json"), key=lambda path: path.stat().st_mtime)

@@ -160,7 +160,7 @@ def test_it_is_there_where_it_is_named(toml: Callable[..., Path]) -> None:
 
 def test_how_a_task_ended_is_an_exit_code_or_the_end_of_the_run() -> None:
     exceptions = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install 'ganbench[ray]'")
-    from ganbench_ray.executor import exit_code
+    from ganbench_ray.executor import RayExecutor, exit_code
 
     def ended(error: BaseException) -> Future[int]:
         future: Future[int] = Future()
@@ -172,6 +172,7 @@ def test_how_a_task_ended_is_an_exit_code_or_the_end_of_the_run() -> None:
 
     assert exit_code(ended(exceptions.WorkerCrashedError())) == -signal.SIGKILL
     assert exit_code(ended(exceptions.NodeDiedError("its node died"))) == -signal.SIGKILL
+    assert exit_code(ended(exceptions.OutOfMemoryError("none is left"))) == RayExecutor.OUT_OF_MEMORY
     assert exit_code(ended(exceptions.TaskCancelledError())) == -signal.SIGTERM
     assert exit_code(ended(of_the_task(exceptions.TaskCancelledError()))) == -signal.SIGTERM
     with pytest.raises(UserError, match=r"^torch is 1\.0 on head$"):

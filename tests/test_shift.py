@@ -140,6 +140,15 @@ def test_the_time_in_a_queue_does_not_count(units: list[Unit], monkeypatch: pyte
     assert run(slow, units[1:2], Limits(minutes=20 * shift._POLL / 60)) == ["cell-001 timeout"]
 
 
+def test_an_executor_can_say_that_memory_was_short(units: list[Unit]) -> None:
+    class Short(Instant):
+        def poll(self) -> list[tuple[Path, int]]:
+            ended, self.running = list(self.running), {}
+            return [(directory, self.OUT_OF_MEMORY) for directory in ended]
+
+    assert run(Short(jobs=1), units[:1]) == ["cell-000 oom"]
+
+
 def test_a_unit_that_is_new_costs_three_calls_to_claim(units: list[Unit]) -> None:
     calls: list[str] = []
     watched = [True]

@@ -140,5 +140,7 @@ def exit_code(future: Future[int]) -> int:
         raise UserError(f"a node cannot run cells ({why}); is ganbench installed there as it is here?") from error
     except exceptions.TaskCancelledError:
         return -signal.SIGTERM
+    except exceptions.OutOfMemoryError:
+        return Executor.OUT_OF_MEMORY
     except exceptions.RayError:  # its process, its node, or what it said is lost
         return -signal.SIGKILL

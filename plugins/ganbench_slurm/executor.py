@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganbench.api import Executor, Params, Parcel, UserError, param
-from ganbench.store import Unit, read_json, root_of, write_json
 from ganbench_slurm.job import Job
 from ganbench_slurm.queue import TERMINAL, Queue, Submitter
 
@@ -78,7 +77,7 @@ class SlurmExecutor(Executor):
 
     def _hand_over(self) -> None:
         """Submit what was gathered, but for units whose job of an earlier run is still in the queue."""
-        before = {directory: (read_json(_record(directory)) or {}).get("job") for directory in self._gathered}
+        before = {directory: _job(directory) for directory in self._gathered}
         states = self._queue.states() if any(before.values()) else {}
         new: dict[Path, list[Path]] = {}
         for directory, job in before.items():
@@ -86,12 +85,12 @@ class SlurmExecutor(Executor):
                 self._jobs[directory] = job
                 self._pending |= {directory} if states[job] == "PENDING" else set()
             else:
-                new.setdefault(root_of(directory), []).append(directory)
+                new.setdefault(_root(directory), []).append(directory)
         self._gathered = []
         for root, directories in new.items():
             work = [Job(Parcel.of(directory), self._device, self._params.cpus) for directory in directories]
             for directory, job in zip(directories, self._submitter(root).submit(work), strict=True):
-                write_json(_record(directory), {"job": job}, durable=False)
+                _record(directory).write_text(job)
                 self._jobs[directory] = job
                 self._pending.add(directory)
 
@@ -110,20 +109,20 @@ class SlurmExecutor(Executor):
             if state and state not in TERMINAL:
                 self._gone.discard(directory)
                 continue
-            result = self._submitter(root_of(directory)).result(job)
+            result = self._submitter(_root(directory)).result(job)
             if result is None and directory not in self._gone:
                 self._gone.add(directory)  # a shared file system may be late
                 continue
             self._forget(directory)
             if isinstance(result, str):
                 raise UserError(result)
-            if state == "OUT_OF_MEMORY":
-                Unit(directory).end("oom", "Slurm ended its job for lack of memory")
-            ended.append((directory, -signal.SIGKILL if result is None else result))
+            if result is None:
+                result = self.OUT_OF_MEMORY if state == "OUT_OF_MEMORY" else -signal.SIGKILL
+            ended.append((directory, result))
         return ended
 
     def _forget(self, directory: Path) -> None:
-        self._submitter(root_of(directory)).clear(self._jobs.pop(directory))
+        self._submitter(_root(directory)).clear(self._jobs.pop(directory))
         self._gone.discard(directory)
         self._pending.discard(directory)
         _record(directory).unlink(missing_ok=True)
@@ -152,3 +151,17 @@ class SlurmExecutor(Executor):
 
 def _record(directory: Path) -> Path:
     return directory / ".slurm"
+
+
+def _job(directory: Path) -> str:
+    """The job that a run gave the unit; empty where there is none."""
+    try:
+        return _record(directory).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _root(directory: Path) -> Path:
+    """The results folder of a unit: of a cell, of a dataset made ready, or of a probe of a cell."""
+    below = next((path for path in directory.parents if path.name in ("cells", "references")), directory)
+    return below.parent
