@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ganbench.store import Record, Store, Unit
 
 Budget = Mapping[str, Any]
+_TASKS: dict[Kind, str] = {"cell": "cell.json", "reference": "task.json"}
+_READERS = 8  # threads that wait for a disk or a server; with one, each file is waited for in its turn
 _LARGEST = 2**28  # bytes of a file of records; real ones are a thousand times smaller
 _CELLS = [
     "key",
@@ -98,7 +101,7 @@ def build(store: Store) -> Tables:
     `UserError` where there is no run, or its record is damaged.
     """
     try:
-        run = _checked(str(store.root), "run.json", check_run) or store.run()
+        run = _checked(_found(str(store.root), "run.json"), "run.json", check_run) or store.run()
     except _Damaged as damage:
         raise UserError(f"{store.root} cannot be reported on: {damage}") from None
     planned: dict[str, dict[str, Any]] = run["cells"]
@@ -141,8 +144,11 @@ class _Damaged(GanbenchError):
     """A record that cannot be relied on."""
 
 
-def _checked(folder: str, name: str, check: Callable[[Any], str], parsed: Callable[[bytes], Any] = json_object) -> Any:
-    """What `parsed` makes of the file `name`; None where there is none. Raises `_Damaged` where `check` finds fault."""
+_Content = bytes | _Damaged | None
+
+
+def _found(folder: str, name: str) -> _Content:
+    """The content of the file `name`; None where there is none; what is wrong where it cannot be a record."""
     path = f"{folder}{os.sep}{name}"  # a Path takes as long to make as the file to read
     try:
         about = os.lstat(path)
@@ -150,11 +156,25 @@ def _checked(folder: str, name: str, check: Callable[[Any], str], parsed: Callab
         return None
     # A link could lead to what is none of a report's business, and a device never ends.
     if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST:
-        raise _Damaged(f"its {name} is no plain file of less than {_LARGEST >> 20} MiB")
+        return _Damaged(f"its {name} is no plain file of less than {_LARGEST >> 20} MiB")
     try:
-        record = parsed(_content(path, about.st_size))
+        return _content(path, about.st_size)
     except OSError:
-        record = None
+        return _Damaged(f"its {name} is damaged: it cannot be read")
+
+
+def _checked(
+    content: _Content,
+    name: str,
+    check: Callable[[Any], str],
+    parsed: Callable[[bytes], Any] = json_object,
+) -> Any:
+    """What `parsed` makes of what was `_found`; None where there was none. Raises `_Damaged` at a fault."""
+    if isinstance(content, _Damaged):
+        raise content
+    if content is None:
+        return None
+    record = parsed(content)
     if wrong := check(record):
         raise _Damaged(f"its {name} is damaged: {wrong}")
     return record
@@ -199,14 +219,25 @@ def trusted(store: Store, unit: Unit, kind: Kind) -> tuple[Record, Record, list[
 
     Where one of them is damaged, there is nothing but a manifest that says what is wrong as the reason of a failure.
     """
-    task, folder = "cell.json" if kind == "cell" else "task.json", str(unit.directory)
+    return _judged(_contents(store, unit, kind), kind)
+
+
+def _contents(store: Store, unit: Unit, kind: Kind) -> list[_Content]:
+    """What was `_found` of task, manifest and events of a unit."""
+    if _leads_out(unit.directory, store.root):
+        return [_Damaged("its directory is a link that leads out of the results folder")] * 3
+    folder = str(unit.directory)
+    return [_found(folder, name) for name in (_TASKS[kind], "manifest.json", "events.jsonl")]
+
+
+def _judged(contents: list[_Content], kind: Kind) -> tuple[Record, Record, list[Record]]:
+    """The same as `trusted` says of the `_contents` of a unit."""
+    task, manifest, events = contents
     try:
-        if _leads_out(unit.directory, store.root):
-            raise _Damaged("its directory is a link that leads out of the results folder")
         return (
-            _checked(folder, task, partial(check_task, unit=kind)) or {},
-            _checked(folder, "manifest.json", partial(check_manifest, unit=kind)) or {"status": "planned"},
-            _checked(folder, "events.jsonl", _check_events, _events) or [],
+            _checked(task, _TASKS[kind], partial(check_task, unit=kind)) or {},
+            _checked(manifest, "manifest.json", partial(check_manifest, unit=kind)) or {"status": "planned"},
+            _checked(events, "events.jsonl", _check_events, _events) or [],
         )
     except _Damaged as damage:
         return {}, {"status": "failed", "reason": str(damage)}, []
@@ -255,14 +286,27 @@ class _Once:
         return outline
 
 
+def _ahead(
+    store: Store, work: Sequence[tuple[Unit, dict[str, Any]]]
+) -> Iterator[tuple[list[_Content], dict[str, Any]]]:
+    """The contents and the outline of each cell: read by threads, since a disk or server answers many at once."""
+    stripes = [work[start::_READERS] for start in range(_READERS)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        read = pool.map(lambda stripe: [_contents(store, unit, "cell") for unit, _ in stripe], stripes)
+        columns = list(read)
+    for place, (_, outline) in enumerate(work):
+        stripe, row = place % _READERS, place // _READERS
+        yield columns[stripe][row], outline
+
+
 def _read(
-    store: Store, run: dict[str, Any], work: Iterable[tuple[Unit, dict[str, Any]]]
+    store: Store, run: dict[str, Any], work: Sequence[tuple[Unit, dict[str, Any]]]
 ) -> tuple[dict[str, list[Any]], _Evaluations]:
     """Of some cells, each with its outline, the columns of `cells` that are not in outlines, and all evaluations."""
     once, evaluations = _Once(), _Evaluations()
     columns: dict[str, list[Any]] = {name: [] for name in _READ}
-    for unit, outline in work:
-        task, manifest, events = trusted(store, unit, "cell")
+    for contents, outline in _ahead(store, work):
+        task, manifest, events = _judged(contents, "cell")
         if outline.get("skip"):
             manifest = {"status": "skipped", "reason": outline["skip"]}
         for name in ("budget", "evaluate", "precision"):
@@ -393,7 +437,7 @@ def _scored(store: Store, dataset: str, task: Record, manifest: Record) -> list[
         try:
             if _leads_out(path.parent, store.root):
                 raise _Damaged("its folder is a link that leads out of the results folder")
-            record = _checked(str(path.parent), path.name, check_scored)
+            record = _checked(_found(str(path.parent), path.name), path.name, check_scored)
             if record["dataset"] != dataset:
                 raise _Damaged(f"its {path.name} is about another dataset")
         except _Damaged as damage:
