@@ -98,8 +98,8 @@ def prepare(
     """The prepared copy of `dataset` below `root`, made first (and told through `say`) where `lookup` finds none.
 
     Processes that prepare the same dataset at once wait for the first of them, with `shared` those of other machines
-    too. Raises `DatasetError` when the source
-    is missing or damaged, when what the class loads breaks the contract, or when `root` cannot be written.
+    too. Raises `DatasetError` when the source is missing or damaged, when what the class loads breaks the contract, or
+    when `root` cannot be written.
     """
     if (found := lookup(name, dataset, root)) and not (shared and shared.offer):
         return found
