@@ -61,6 +61,7 @@ def _conform(kinds: Iterable[str], environment: Environment, folder: Path) -> di
     return {kind: len(re.findall(rf"^PASSED .*\[{kind}s/new-{kind}/", printed, re.MULTILINE)) for kind in kinds}
 
 
+@pytest.mark.slow
 def test_all_kinds_are_installed_from_wheels_conform_and_run_together(
     packages: dict[str, Path], environment: Environment, tmp_path: Path
 ) -> None:
