@@ -13,7 +13,7 @@ from typing import Any
 
 #: What differs from run to run: times, processes, and what is measured.
 APART = {"started", "finished", "attempt", "pid", "host", "seconds", "evaluate_seconds", "speed", "last_evaluation"}
-APART |= {"environment"}
+APART |= {"environment", "seal"}
 
 
 def start(path: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -53,7 +53,7 @@ class Mine(MLPGAN):
 """
 #: What differs from run to run: times, processes, and what is measured.
 APART = {"started", "finished", "attempt", "pid", "host", "seconds", "evaluate_seconds", "speed", "last_evaluation"}
-APART |= {"environment"}
+APART |= {"environment", "seal"}
 
 
 @pytest.fixture(scope="module")
