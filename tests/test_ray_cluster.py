@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clusters import numbers
 
 from ganbench.errors import UserError
 from ganbench.plugins import Named, let_go, use
@@ -51,9 +51,6 @@ class Mine(MLPGAN):
     "Mine."
     version = os.environ.get("VERSION", "1")
 """
-#: What differs from run to run: times, processes, and what is measured.
-APART = {"started", "finished", "attempt", "pid", "host", "seconds", "evaluate_seconds", "speed", "last_evaluation"}
-APART |= {"environment", "seal"}
 
 
 @pytest.fixture(scope="module")
@@ -92,26 +89,6 @@ def benchmark(folder: Path, text: str, cluster: Any) -> Path:
     path = folder / "bench.toml"
     path.write_text(text.replace("ADDRESS", cluster.address))
     return path
-
-
-def numbers(root: Path) -> dict[str, Any]:
-    """Everything that is on record, but for what differs from run to run."""
-
-    def lasting(found: Any) -> Any:
-        if isinstance(found, dict):
-            return {key: lasting(value) for key, value in found.items() if key not in APART}
-        return [lasting(value) for value in found] if isinstance(found, list) else found
-
-    found: dict[str, Any] = {}
-    for path in sorted([*root.glob("cells/*/**/*"), *root.glob("references/*/*")]):
-        name = str(path.relative_to(root))
-        if path.suffix == ".json":
-            found[name] = lasting(json.loads(path.read_text()))
-        elif path.suffix == ".jsonl":
-            found[name] = [lasting(json.loads(line)) for line in path.read_text().splitlines()]
-        elif path.is_file() and path.name not in ("log.txt", ".claim", ".work"):
-            found[name] = path.read_bytes()
-    return found
 
 
 def until(happened: Callable[[], Any], patience: float = 120.0) -> Any:
