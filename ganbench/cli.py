@@ -519,14 +519,13 @@ def report(
         opened = False
     # All that is read is kept: without this Python looks for garbage among it again and again, a fifth of the time.
     gc.disable()
-    tables = merge(stores, out.resolve().name)
+    ranked = reports.Ranked(merge(stores, out.resolve().name))
     gc.freeze()
     gc.enable()
-    ranked = reports.Ranked(tables)
     written = reports.write(ranked, out, x=x, pictures=pictures or True, formats=formats, figures=figures)
     for component in installed().components:
         if component.kind == "reporters":
-            component.load()().report(tables, out / "report")
+            component.load()().report(ranked.tables, out / "report")
     reports.terminal(ranked, _console())
     for path in written:
         click.echo(path)

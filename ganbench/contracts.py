@@ -414,9 +414,9 @@ class Executor(_Checked, ABC):
 class Tables(NamedTuple):
     """The records of a run, as reporters get them. Every planned cell has a row in `cells`, whatever became of it.
 
-    `run`: content of ``run.json`` (``name``, ``rank`` as ``{"metric", "at"}``, ``metrics`` as name -> ``direction``,
-    ``budget`` as ``{"unit", "amount"}``), and where cells have several budgets all of them as ``budgets``. Of several
-    runs in one report (`ganbench.merged`) also ``folders`` and ``varying``.
+    `run`: content of ``run.json`` but for its cells (``name``, ``rank`` as ``{"metric", "at"}``, ``metrics`` as
+    name -> ``direction``, ``budget`` as ``{"unit", "amount"}``), and where cells have several budgets all of them as
+    ``budgets``. Of several runs in one report (`ganbench.merged`) also ``folders`` and ``varying``.
 
     `cells`: ``key, variant, dataset, seed, status, reason, params`` (dict of all resolved parameters), ``symbols``
     (dict parameter -> symbol), ``labels`` (dict parameter -> how names of configurations show it, ``BS=32``; empty

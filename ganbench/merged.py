@@ -29,7 +29,7 @@ def merge(stores: Sequence[Store], name: str) -> Tables:
     _check(stores, parts, tasks)
     varying = _spread(parts)
     cells, scores = _cells(stores, parts)
-    run = {key: value for key, value in parts[0].run.items() if key not in ("cells", "budget", "seeds", "evaluate")}
+    run = {key: value for key, value in parts[0].run.items() if key not in ("budget", "seeds", "evaluate")}
     run |= {
         "name": name,
         "metrics": {metric: facts for part in parts for metric, facts in part.run["metrics"].items()},

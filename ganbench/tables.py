@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 Budget = Mapping[str, Any]
 _TASKS: dict[Kind, str] = {"cell": "cell.json", "reference": "task.json"}
 _READERS = 8  # threads that wait for a disk or a server; with one, each file is waited for in its turn
+_TASTED = 50  # cells that tell whether anything is waited for: where nothing is, threads take four times as long
 _LARGEST = 2**28  # bytes of a file of records; real ones are a thousand times smaller
 _CELLS = [
     "key",
@@ -75,7 +78,8 @@ _SCORES = [
     "value",
 ]
 _POINTS = ["curve", "best", "last"]
-_AXES = ("generator_updates", "images", "epochs", "seconds")
+_AXES: dict[str, type] = {"generator_updates": int, "images": int, "epochs": float, "seconds": float}
+_PLACE = itemgetter(*_AXES)
 _REFERENCES = ["dataset", "metric", "value", "samples", "note", *(f"metric_{what}" for what in FACTS)]
 _SCORED = ["dataset", "name", "source", "sha256", "samples", "resized", "metric", "value", "note"]
 _DATASETS = [
@@ -130,8 +134,9 @@ def build(store: Store) -> Tables:
         table["precision"] = pd.Series(columns["precision"], dtype=object)
     asked = zip(columns["budget"], columns["status"], strict=True)
     budgets = distinct(budget for budget, status in asked if status != "skipped")
+    about = {name: value for name, value in run.items() if name != "cells"}  # which are a table
     return Tables(
-        {**run, "budgets": budgets} if len(budgets) > 1 else run,
+        {**about, "budgets": budgets} if len(budgets) > 1 else about,
         table,
         scores.table(columns),
         pd.DataFrame(references, columns=_REFERENCES).astype({"value": float}),
@@ -184,12 +189,12 @@ def _content(path: str, size: int) -> bytes:
     """The bytes of a file of about this size, with half of the system calls of `open`: there are 300,000 files."""
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        parts = []
-        while part := os.read(file, size + 1):
-            parts.append(part)
+        content = os.read(file, size + 1)
+        while len(content) > size and (more := os.read(file, size + 1)):  # it has grown
+            content += more
     finally:
         os.close(file)
-    return b"".join(parts)
+    return content
 
 
 def _events(content: bytes) -> list[Any] | None:
@@ -286,17 +291,18 @@ class _Once:
         return outline
 
 
-def _ahead(
-    store: Store, work: Sequence[tuple[Unit, dict[str, Any]]]
-) -> Iterator[tuple[list[_Content], dict[str, Any]]]:
-    """The contents and the outline of each cell: read by threads, since a disk or server answers many at once."""
-    stripes = [work[start::_READERS] for start in range(_READERS)]
+def _ahead(store: Store, units: Sequence[Unit]) -> list[list[_Content]]:
+    """The contents of each cell; by threads where they are waited for, since a disk or server answers many at once."""
+    began, worked = time.perf_counter(), time.thread_time()
+    read = [_contents(store, unit, "cell") for unit in units[:_TASTED]]
+    began, worked = time.perf_counter() - began, time.thread_time() - worked
+    rest = units[_TASTED:]
+    if began < 2 * worked:
+        return read + [_contents(store, unit, "cell") for unit in rest]
+    stripes = [rest[start::_READERS] for start in range(_READERS)]
     with ThreadPoolExecutor(_READERS) as pool:
-        read = pool.map(lambda stripe: [_contents(store, unit, "cell") for unit, _ in stripe], stripes)
-        columns = list(read)
-    for place, (_, outline) in enumerate(work):
-        stripe, row = place % _READERS, place // _READERS
-        yield columns[stripe][row], outline
+        found = list(pool.map(lambda stripe: [_contents(store, unit, "cell") for unit in stripe], stripes))
+    return read + [found[place % _READERS][place // _READERS] for place in range(len(rest))]
 
 
 def _read(
@@ -305,7 +311,7 @@ def _read(
     """Of some cells, each with its outline, the columns of `cells` that are not in outlines, and all evaluations."""
     once, evaluations = _Once(), _Evaluations()
     columns: dict[str, list[Any]] = {name: [] for name in _READ}
-    for contents, outline in _ahead(store, work):
+    for contents, (_, outline) in zip(_ahead(store, [unit for unit, _ in work]), work, strict=True):
         task, manifest, events = _judged(contents, "cell")
         if outline.get("skip"):
             manifest = {"status": "skipped", "reason": outline["skip"]}
@@ -330,7 +336,7 @@ def _read(
         for name, value in row.items():
             columns[name].append(value)
         finals = [(_POINTS.index(point), manifest[point]) for point in ("best", "last") if manifest.get(point)]
-        evaluations.add([*((0, event) for event in events), *finals])
+        evaluations.add(events, finals)
     return columns, evaluations.packed()
 
 
@@ -338,32 +344,43 @@ class _Evaluations:
     """The evaluations of some cells column by column: what a second process hands over."""
 
     def __init__(self) -> None:
-        self.cells = 0
         self.metrics: dict[str, int] = {}
         self._known: dict[tuple[str, ...], list[int]] = {}  # the same for all metrics of an evaluation
-        # Of every evaluation: its cell, its point, how many scores it has, and where on each axis it is.
-        self.columns: dict[str, Any] = {name: [] for name in ("cell", "point", "count", *_AXES, "metric", "value")}
+        self._counts: list[int] = []  # of evaluations, cell by cell
+        self._lists: dict[str, list[Any]] = {name: [] for name in ("point", "count", "axes", "metric", "value")}
+        #: Of every evaluation: its cell, its point, how many scores it has, and where on each axis it is.
+        self.columns: dict[str, np.ndarray] = {}
 
-    def add(self, events: Iterable[tuple[int, Record]]) -> None:
-        """Those of the next cell, each with its point as an index of `_POINTS`."""
-        columns = self.columns
-        for point, event in events:
-            metrics = event["metrics"]
-            if not metrics:
-                continue
-            for name, value in zip(columns, (self.cells, point, len(metrics), *map(event.get, _AXES)), strict=False):
-                columns[name].append(value)
-            names = tuple(metrics)
+    def add(self, events: Sequence[Record], finals: Sequence[tuple[int, Record]]) -> None:
+        """Those of the next cell: the curve, and evaluations of which each has its point, an index of `_POINTS`."""
+        points, counts, axes, metrics, values = self._lists.values()
+        before = len(counts)
+        for event in (*events, *(final for _, final in finals)):
+            scores = event["metrics"]
+            names = tuple(scores)
             if names not in self._known:
                 known = self.metrics
                 self._known[names] = [known.setdefault(metric, len(known)) for metric in names]
-            columns["metric"] += self._known[names]
-            columns["value"] += metrics.values()
-        self.cells += 1
+            counts.append(len(names))
+            axes += _PLACE(event)
+            metrics += self._known[names]
+            values += scores.values()
+        points += [0] * len(events)
+        points += [point for point, _ in finals]
+        self._counts.append(len(counts) - before)
+
+    @property
+    def cells(self) -> int:
+        return len(self._counts)
 
     def packed(self) -> _Evaluations:
         """As arrays, which are small and quickly handed over."""
-        self.columns = {name: np.array(values) for name, values in self.columns.items()}
+        kinds = {"point": np.int8, "count": int, "axes": float, "metric": int, "value": float}
+        columns: dict[str, np.ndarray] = {name: np.array(self._lists.pop(name), kind) for name, kind in kinds.items()}
+        places = columns.pop("axes").reshape(-1, len(_AXES)).T
+        # Counts are whole numbers below 2^53, which floats hold exactly.
+        columns |= {axis: place.astype(_AXES[axis]) for axis, place in zip(_AXES, places, strict=True)}
+        self.columns = {"cell": np.repeat(np.arange(self.cells), self._counts), **columns}
         return self
 
 
@@ -399,7 +416,7 @@ class _Scores:
         for axis in _AXES:
             columns[axis] = pd.Series(of[axis]).array.take(events)
         columns["metric"] = pd.Series(list(self._metrics)).array.take(of["metric"])
-        columns["value"] = of["value"].astype(float)
+        columns["value"] = of["value"]
         return pd.DataFrame(columns, columns=_SCORES)
 
 

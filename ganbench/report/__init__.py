@@ -77,7 +77,7 @@ def write(
             # While the tables are written. What both need is made before, once.
             ranked.leaderboards, ranks.ranks(ranked)
             drawn = aside(draw, "it drew the pictures: --pictures none leaves them out")
-        compared = roadmap.matched(ranked.tables)
+        compared = roadmap.matched(ranked)
         contents = _tables(ranked, compared, formats)
         for name in _optional(formats) - contents.keys():
             (folder / name).unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def write_page(tables: Tables | Ranked, folder: Path, *, x: str | None = None, l
     """
     ranked = Ranked.of(tables)
     try:
-        return _page(ranked, roadmap.matched(ranked.tables), folder, pictures=True, x=x, live=live)
+        return _page(ranked, roadmap.matched(ranked), folder, pictures=True, x=x, live=live)
     except OSError as error:
         raise _unwritable(folder, error) from error
 

@@ -20,7 +20,7 @@ from ganbench.report.leaderboard import POINTS, Ranked, ranking
 from ganbench.report.words import MISSING, for_csv, for_markdown
 
 #: So many rows of the long table are made at a time, and are a row group of the file: all at once take gigabytes.
-_ROWS = 2**17
+_ROWS = 2**16
 #: What `results.parquet` leaves out of the cells.
 _UNTIDY = ("config", "settings", "speed", "environment", "classes", "components")
 _TEXTS = ("dataset", "variant", "configuration", "params", "statuses", "reason")

@@ -45,11 +45,21 @@ def ranking(tables: Tables) -> Ranking:
     return Ranking(metric, tables.run["rank"]["at"], {metric: directions.get(metric, "lower"), **directions})
 
 
+def ordered(tables: Tables) -> Tables:
+    """The tables in one order, whatever order their cells have in the plan: sums are the same to the last bit."""
+    cells = tables.cells.sort_values(["dataset", "variant", "seed", "key"], kind="stable", ignore_index=True)
+    scores = tables.scores
+    cell = pd.Index(cells["key"]).get_indexer(pd.Index(scores["key"]))
+    by = [pd.factorize(scores[name], sort=True)[0] for name in ("point", "metric")]
+    order = np.lexsort([scores["generator_updates"].to_numpy(dtype=float), *by, cell])
+    return tables._replace(cells=cells, scores=scores.take(order).reset_index(drop=True))
+
+
 class Ranked:
-    """The tables of a run, and what several parts of a report need of them, each worked out once."""
+    """The tables of a run, `ordered`, and what several parts of a report need of them, each worked out once."""
 
     def __init__(self, tables: Tables) -> None:
-        self.tables = tables
+        self.tables = ordered(tables)
         self._kept: dict[Callable[[Any], Any], Any] = {}
 
     @classmethod

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ganbench.contracts import Tables
-from ganbench.report.leaderboard import leaderboards, ranking
-from ganbench.report.pairs import AXES, Case, Group, find, groups, never_alone, ordered
+from ganbench.report.leaderboard import Ranked, ranking
+from ganbench.report.pairs import AXES, Case, Group, find, groups, never_alone
 from ganbench.report.statistics import Interval, intervals
 from ganbench.report.words import for_csv
 
@@ -72,15 +72,13 @@ def matched(tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(comparisons(tables), columns=list(Comparison._fields))
 
 
-def comparisons(
-    tables: Tables, boards: pd.DataFrame | None = None, cells: list[Group] | None = None
-) -> list[Comparison]:
-    """The rows of `matched`. `boards` and `cells` are `leaderboards` and `groups` of `tables`, if `ordered` already."""
-    if boards is None or cells is None:
-        tables = ordered(tables)
-        boards, cells = leaderboards(tables), groups(tables)
+def comparisons(tables: Tables | Ranked, cells: list[Group] | None = None) -> list[Comparison]:
+    """The rows of `matched`; `cells` are the `groups` of the tables, where they are known already."""
+    ranked = Ranked.of(tables)
+    tables = ranked.tables
+    cells = groups(tables) if cells is None else cells
     ranked_by = ranking(tables)
-    cases = find(tables, cells, boards)
+    cases = find(tables, cells, ranked.leaderboards)
     effects = _Effects(tables, cases)
     wanted: list[_Wanted] = []
     for number, case in enumerate(cases):

@@ -77,12 +77,6 @@ class Case(NamedTuple):
     axes: tuple[str, ...] = AXES
 
 
-def ordered(tables: Tables) -> Tables:
-    """The tables in one order, whatever order their cells have in the plan: sums are the same to the last bit."""
-    scores = tables.scores.sort_values(["key", "metric", "point", "generator_updates"], kind="stable")
-    return tables._replace(cells=tables.cells.sort_values("key", kind="stable"), scores=scores)
-
-
 def groups(tables: Tables) -> list[Group]:
     """By dataset and variant; in each what is done comes first. Names are made printable."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}

@@ -51,7 +51,7 @@ def comparison(study: Study, dataset: str) -> Figure | None:
             best.setdefault(each.variant, each)
     if not best:
         return None
-    scores = study.scores
+    scores = study.finals
     scores = scores[(scores["dataset"] == dataset) & (scores["metric"] == metric) & (scores["point"] == at)]
     real = study.real(dataset, metric)
     with drawing():

@@ -14,7 +14,7 @@ from ganbench.report.boards import coverage, score
 from ganbench.report.leaderboard import Ranked
 from ganbench.report.limits import limits
 from ganbench.report.matched import Comparison, comparisons, csv
-from ganbench.report.pairs import BEST, VARIANT, Group, groups, ordered, settings
+from ganbench.report.pairs import BEST, VARIANT, Group, groups, settings
 from ganbench.report.sentences import Voice, answer, count, effect, place, title, value, voice
 from ganbench.report.verdicts import Verdict, of_leaders
 from ganbench.report.words import MISSING, clean, for_markdown, listed, number
@@ -36,11 +36,11 @@ class Matched(NamedTuple):
         return dict(zip(FILES, (csv(self.comparisons), self.roadmap), strict=True)) if self.comparisons else {}
 
 
-def matched(tables: Tables) -> Matched:
+def matched(tables: Tables | Ranked) -> Matched:
     """Compare whatever the plan of `tables` has in pairs."""
-    ranked = Ranked(ordered(tables))
+    ranked = Ranked.of(tables)
     cells = groups(ranked.tables)
-    found = comparisons(ranked.tables, ranked.leaderboards, cells)
+    found = comparisons(ranked, cells)
     return Matched(found, _markdown(ranked, found, cells) if found else "")
 
 

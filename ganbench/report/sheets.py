@@ -80,7 +80,7 @@ def last(study: Study, dataset: str) -> dict[str, tuple[str, list[Panel]]]:
 def _best_cells(study: Study, dataset: str) -> list[dict[Hashable, Any]]:
     """Each variant's best cell, best first, then cells that are not done of variants that have no other."""
     cells = study.cells[(study.cells["dataset"] == dataset) & (study.cells["status"] != "skipped")]
-    scores = study.scores[(study.scores["point"] == "best") & (study.scores["metric"] == study.ranking.metric)]
+    scores = study.finals[(study.finals["point"] == "best") & (study.finals["metric"] == study.ranking.metric)]
     chosen = scores.set_index("key")[["value", "generator_updates"]].add_prefix("best_")
     cells = cells.merge(chosen, left_on="key", right_index=True, how="left")
     cells["done"] = cells["status"] == "done"

@@ -81,15 +81,26 @@ class Study:
         return self.ranked.cells
 
     @cached_property
-    def scores(self) -> pd.DataFrame:
-        """The finite scores of done cells, each with its configuration."""
-        names = self.cells.set_index("key")["configuration"]
-        return finished(self.tables).assign(configuration=lambda table: table["key"].map(names))
+    def finals(self) -> pd.DataFrame:
+        """The finite scores of done cells at best and at last, each with its configuration."""
+        return self._finite(self.tables.scores["point"] != "curve")
 
     @cached_property
     def _curves(self) -> dict[tuple[str, str], dict[str, Curve]]:
         """(dataset, configuration) -> metric -> curve."""
-        return curves(self.scores, self.axis)
+        scores, found = self.tables.scores, dict[tuple[str, str], dict[str, Curve]]()
+        in_training = scores["point"] == "curve"
+        for metric in scores["metric"].unique():  # one after the other, since all at once take half a gigabyte
+            for at, own in curves(self._finite(in_training & (scores["metric"] == metric)), self.axis).items():
+                found.setdefault(at, {}).update(own)
+        return found
+
+    def _finite(self, rows: pd.Series[bool]) -> pd.DataFrame:
+        """The finite scores of done cells among these rows, each with its configuration."""
+        columns = ["key", "dataset", "seed", "metric", "point", "generator_updates", "value", self.axis]
+        scores = finished(self.tables._replace(scores=self.tables.scores.loc[rows, [*dict.fromkeys(columns)]]))
+        names = self.cells.set_index("key")["configuration"]
+        return scores.assign(configuration=scores["key"].map(names))
 
     @cached_property
     def _board(self) -> pd.DataFrame:
@@ -134,7 +145,7 @@ class Study:
 
 
 def curves(scores: pd.DataFrame, axis: str) -> dict[tuple[str, str], dict[str, Curve]]:
-    """(dataset, configuration) -> metric -> curve along `axis`, of the rows of `Study.scores`."""
+    """(dataset, configuration) -> metric -> curve along `axis`, of finite scores with their configurations."""
     points = scores[scores["point"] == "curve"]
     found: dict[tuple[str, str], dict[str, Curve]] = {}
     if points.empty:
