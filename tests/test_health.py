@@ -393,7 +393,8 @@ from pathlib import Path
 from filelock import FileLock
 from ganbench.store import Unit
 path = Path(sys.argv[1])
-Unit(path.parent).claim() if path.name == "claimed" else FileLock(path).acquire()
+lock = FileLock(path)
+Unit(path.parent).claim() if path.name == "claimed" else lock.acquire()
 print(1, flush=True)
 time.sleep(60)
 """
