@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ganbench import locks
+from ganbench.errors import StorageError
 from ganbench.store import Store, Unit
 
 #: Claims units of a folder by name, says whether that worked, and does the next thing it is told.
@@ -152,6 +155,16 @@ def test_a_forked_child_neither_releases_nor_keeps_what_its_parent_has(
         os.close(read)
         os.close(write)
     assert status == 0
+
+
+def test_a_file_system_without_locks_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "fcntl" if locks._OF_OPEN_FILES else "lockf", refuse)
+    with pytest.raises(StorageError, match=r"a cannot be written \(No locks available; its disk has .*\); make"):
+        Unit(folder / "a").claim()
+    assert locks._files == {}
 
 
 @pytest.mark.skipif(not locks._OF_OPEN_FILES, reason="only Linux has locks of open files")
