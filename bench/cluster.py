@@ -31,15 +31,17 @@ import scale
 BENCH = Path(__file__).parent
 #: Audit events that are operations on a store; what is done with an open file (write, read, close) is none.
 OPERATIONS = {"open": "open", "os.mkdir": "mkdir", "os.rename": "rename", "os.remove": "unlink", "os.scandir": "list",
-              "os.listdir": "list", "os.rmdir": "rmdir"}  # fmt: skip
+              "os.listdir": "list", "os.rmdir": "rmdir", "fcntl.flock": "lock", "fcntl.lockf": "lock",
+              "fcntl.fcntl": "lock"}  # fmt: skip
 _SETTING = {fcntl.F_SETLK, fcntl.F_SETLKW, getattr(fcntl, "F_OFD_SETLK", None), getattr(fcntl, "F_OFD_SETLKW", None)}
 
 
 def locks(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Whether an audit event is that something is locked; what unlocks goes with closing."""
-    if event == "fcntl.fcntl" and arguments[1] in _SETTING:
-        return bool(struct.unpack_from("h", arguments[2])[0] != fcntl.F_UNLCK)  # where Linux has it
-    return event in ("fcntl.flock", "fcntl.lockf") and not arguments[1] & fcntl.LOCK_UN
+    """Whether a call of fcntl's locks something; what unlocks goes with closing."""
+    how = arguments[1]
+    if event != "fcntl.fcntl":
+        return not how & fcntl.LOCK_UN
+    return how in _SETTING and struct.unpack_from("h", arguments[2])[0] != fcntl.F_UNLCK  # where Linux has it
 
 
 class Counted:
@@ -52,10 +54,8 @@ class Counted:
             setattr(os, name, self._told(getattr(os, name)))
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.on and event.startswith("fcntl."):
-            self.by_kind["lock"] += locks(event, arguments)
-        elif (kind := OPERATIONS.get(event)) and self.on and self._ours(arguments[0]):
-            self.by_kind[kind] += 1
+        if (kind := OPERATIONS.get(event)) and self.on:
+            self.by_kind[kind] += locks(event, arguments) if kind == "lock" else self._ours(arguments[0])
 
     def _told(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def told(path: Any, *arguments: Any, **named: Any) -> Any:
