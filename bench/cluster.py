@@ -10,10 +10,12 @@ Left out are the estimate of the disk space, since cells that train nothing need
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,7 +31,17 @@ import scale
 BENCH = Path(__file__).parent
 #: Audit events that are operations on a store; what is done with an open file (write, read, close) is none.
 OPERATIONS = {"open": "open", "os.mkdir": "mkdir", "os.rename": "rename", "os.remove": "unlink", "os.scandir": "list",
-              "os.listdir": "list", "fcntl.flock": "lock", "os.rmdir": "rmdir"}  # fmt: skip
+              "os.listdir": "list", "os.rmdir": "rmdir", "fcntl.flock": "lock", "fcntl.lockf": "lock",
+              "fcntl.fcntl": "lock"}  # fmt: skip
+_SETTING = {fcntl.F_SETLK, fcntl.F_SETLKW, getattr(fcntl, "F_OFD_SETLK", None), getattr(fcntl, "F_OFD_SETLKW", None)}
+
+
+def locks(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether a call of fcntl's locks something; what unlocks goes with closing."""
+    how = arguments[1]
+    if event != "fcntl.fcntl":
+        return not how & fcntl.LOCK_UN
+    return how in _SETTING and struct.unpack_from("h", arguments[2])[0] != fcntl.F_UNLCK  # where Linux has it
 
 
 class Counted:
@@ -42,8 +54,8 @@ class Counted:
             setattr(os, name, self._told(getattr(os, name)))
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if (kind := OPERATIONS.get(event)) and self.on and (kind == "lock" or self._ours(arguments[0])):
-            self.by_kind[kind] += kind != "lock" or not arguments[1] & 8  # LOCK_UN goes with closing
+        if (kind := OPERATIONS.get(event)) and self.on:
+            self.by_kind[kind] += locks(event, arguments) if kind == "lock" else self._ours(arguments[0])
 
     def _told(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def told(path: Any, *arguments: Any, **named: Any) -> Any:

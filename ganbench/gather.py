@@ -17,6 +17,7 @@ from typing import Any
 
 from ganbench.errors import UserError, on_one_line, shown
 from ganbench.inspection import LOCKS, look
+from ganbench.locks import FILE
 from ganbench.records import check_manifest, sound_run
 from ganbench.store import Record, Store, Unit
 
@@ -26,7 +27,7 @@ _CONDITIONS = ("rank", "budget", "evaluate", "train_on", "reference", "extractor
 _OUTCOME = ("generator_updates", "rounds", "images", "epochs", "conditional", "parameters")
 _DATA = ("shape", "classes", "train", "test", "fingerprint")
 _EVENT = ("generator_updates", "rounds", "images", "costs")
-_STAYS = {*LOCKS, ".slurm", ".have", "progress.json"}  # of one machine, or of one moment
+_STAYS = {FILE, *LOCKS, ".slurm", ".have", "progress.json"}  # of one machine, or of one moment
 
 
 @dataclass

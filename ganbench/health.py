@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganbench import records
+from ganbench import locks, records
 from ganbench.environment import cores
 from ganbench.errors import GanbenchError, UserError
 from ganbench.inspection import LOCKS, UNREADABLE, Finding, Seen, Word, look, reason, record
@@ -161,6 +161,8 @@ def _seen(unit: Unit, outline: Record | None) -> Seen:
 
 def _in_use(unit: Unit) -> bool:
     """Whether somebody holds a lock of the unit. No file is made, and to be allowed to read is enough."""
+    if locks.held(unit.directory):
+        return True
     for name in LOCKS:
         try:
             number = os.open(unit.directory / name, os.O_RDONLY | os.O_NONBLOCK)

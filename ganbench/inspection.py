@@ -23,7 +23,7 @@ from ganbench.store import Record, Unit, slug, write_atomically
 
 Word = Literal["damaged", "repaired", "note", "ok"]
 Repair = Callable[[], object]
-LOCKS = (".claim", ".work")
+LOCKS = (".claim", ".work")  # in a unit's directory; the first is that of older versions' runs
 UNREADABLE = (OSError, ValueError, RecursionError)  # what reading a record raises
 _SNAPSHOTS = ("generator-best.safetensors", "generator-last.safetensors")
 _WORK = {"events.jsonl", "samples", "real.png", *_SNAPSHOTS}  # what is never there without a manifest

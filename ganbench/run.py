@@ -448,8 +448,7 @@ class _Training:
         if name in self.retrained:
             self.store.retire(unit)
             self.retrained.remove(name)
-            unit.release()  # the claim went with the directory
-            if not unit.claim() or not unit.hold():
+            if not unit.hold():  # in a store the claim went with the records
                 return False
             manifest = PLANNED
         unit.create(cell.task)

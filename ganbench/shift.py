@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ganbench import locks
 from ganbench.contracts import Executor
 from ganbench.environment import out_of_memory_kills
 from ganbench.errors import StorageError
@@ -74,7 +73,6 @@ class Shift:
         """
         looked = told = 0.0
         others = 0
-        locks.room_for(self.executor.slots)
         try:
             while self.waiting or self.elsewhere or self.running:
                 if not self.waiting and time.monotonic() - looked > _WATCH:

@@ -18,10 +18,11 @@
             neighbours.png, interpolation.png   of the chosen snapshot, where they could be drawn
             generator-best.safetensors, generator-last.safetensors
             checkpoint-<rounds>.pt          the last two, what a killed cell goes on from (deleted at the end)
-            .claim, .work               locks: of the run that took the unit, of the process at work on it
+            .work                       lock of the process that is at work on the unit
             .slurm                      which job of Slurm it has, while it has one
             log.txt                     what the process printed, tracebacks included
             probes/<probe>-<hash>/      what probes found: task.json, manifest.json, PNG files; no part of the cell
+        cells/.claims                   locks of the runs that took units, in every folder of units (ganbench.locks)
         observers/                      what observers write; not read by ganbench
         slurm/                          what jobs of Slurm were submitted with; empty but for logs when none is left
         scored/<dataset>/<name>.json    scores of images that were not trained here (`ganbench evaluate --into`)
@@ -222,7 +223,7 @@ class Unit:
                 self.fresh = True
             except FileExistsError:
                 self.fresh = False
-            self._release = locks.take(self.directory / ".claim")
+            self._release = locks.take(self.directory)
         return self._release is not None
 
     def hold(self) -> bool:
@@ -475,12 +476,18 @@ class Store:
             (self.root / "references").mkdir(exist_ok=True)
 
     def retire(self, unit: Unit) -> Path:
-        """Set a cell's records aside, so that it can be trained anew and nothing is lost; where they are now."""
+        """Set the records of a claimed cell aside, so that nothing is lost; where they are now.
+
+        It can be trained anew under the same claim.
+        """
         folder = self.root / "retired"
         with _writing(self.root):
             folder.mkdir(exist_ok=True)
             number = 1 + sum(path.name.rpartition("~")[0] == unit.directory.name for path in folder.iterdir())
-            return unit.directory.rename(folder / f"{unit.directory.name}~{number}")
+            moved = unit.directory.rename(folder / f"{unit.directory.name}~{number}")
+            unit.directory.mkdir(exist_ok=True)  # a run that waits for the claim may have made it
+            unit.fresh = True
+        return moved
 
     def plan(self, run: Mapping[str, Any], toml: str) -> None:
         """Write down what is asked of this folder: the outline of the run, and the benchmark file itself."""
@@ -519,7 +526,7 @@ class Store:
     def made(self) -> set[str]:
         """The names of all cells that have a directory."""
         try:
-            return {entry.name for entry in os.scandir(self.root / "cells")}
+            return {entry.name for entry in os.scandir(self.root / "cells") if not entry.name.startswith(".")}
         except OSError:
             return set()
 

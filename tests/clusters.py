@@ -57,6 +57,6 @@ def numbers(root: Path) -> dict[str, Any]:
             found[name] = lasting(json.loads(path.read_text()))
         elif path.suffix == ".jsonl":
             found[name] = [lasting(json.loads(line)) for line in path.read_text().splitlines()]
-        elif path.is_file() and path.name not in ("log.txt", ".claim", ".work"):
+        elif path.is_file() and path.name not in ("log.txt", ".claims", ".work"):
             found[name] = path.read_bytes()
     return found

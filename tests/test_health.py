@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
@@ -26,6 +26,7 @@ from ganbench import health
 from ganbench.cli import main
 from ganbench.health import Health, examine, visible
 from ganbench.inspection import LOCKS, Seen
+from ganbench.locks import FILE
 from ganbench.plan import key
 from ganbench.sheets import sheet
 from ganbench.store import Store, Unit, write_json
@@ -65,8 +66,9 @@ def cell(root: Path, seed: int, status: str) -> dict[str, Any]:
         for rounds in (90, 100):
             checkpoint(unit, rounds)
     unit.update(status=status, **facts)
-    for lock in LOCKS:  # whose files stay after every run
+    for lock in LOCKS:  # whose files stay after every run, or those of an older version
         (unit.directory / lock).touch()
+    (unit.directory.parent / FILE).touch()
     return {unit.directory.name: planned}
 
 
@@ -385,10 +387,20 @@ def test_a_repair_that_fails_is_said(folder: Path) -> None:
 
 # --- locks ------------------------------------------------------------------------------------------------------------
 
-HOLD = "import sys, time, filelock as f; x = f.FileLock(sys.argv[1]); x.acquire(); print(1, flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from pathlib import Path
+from filelock import FileLock
+from ganbench.store import Unit
+path = Path(sys.argv[1])
+lock = FileLock(path)
+Unit(path.parent).claim() if path.name == "claimed" else lock.acquire()
+print(1, flush=True)
+time.sleep(60)
+"""
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", ["claimed", *LOCKS])
 def test_a_unit_that_a_run_has_is_not_touched_until_its_process_is_dead(name: str, folder: Path) -> None:
     busy = unit(folder, 3)
     busy.update(status="running")
@@ -416,30 +428,31 @@ def test_a_unit_that_a_run_has_is_not_touched_until_its_process_is_dead(name: st
 
 
 def test_a_unit_that_a_run_takes_while_it_is_looked_at_is_in_use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    busy = unit(folder, 3)
-    lock, look = FileLock(busy.directory / ".claim"), health.look
+    busy, look = unit(folder, 3), health.look
 
     def slow(unit: Unit, outline: dict[str, Any] | None) -> Seen:
         if unit.directory == busy.directory:
-            lock.acquire()
+            assert busy.claim()
             busy.update(status="running")
         return look(unit, outline)
 
     monkeypatch.setattr(health, "look", slow)
     assert "1 in use" in examine(folder).summary()
-    lock.release()
+    busy.release()
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("worker", [False, True])
 def test_a_unit_that_a_run_takes_before_the_repair_is_left_to_it(
-    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    worker: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = unit(folder, 3)
     touch("progress.json")(busy)
     monkeypatch.setattr(health, "_in_use", lambda unit: False)  # not yet, when it was asked
-    with FileLock(busy.directory / name):
+    assert worker or busy.claim()
+    with busy.at_work() if worker else nullcontext():
         assert "1 in use" in examine(folder, repair=True).summary()
         assert (busy.directory / "progress.json").exists()
+    busy.release()
     assert "1 repaired" in examine(folder, repair=True).summary()
 
 
@@ -471,7 +484,7 @@ def test_links_pipes_and_directories_in_the_place_of_files_neither_hang_nor_lead
         path = unit(folder, seed).directory / "manifest.json"
         path.unlink()
         os.mkfifo(path) if seed == 1 else path.mkdir()
-    lock = unit(folder, 0).directory / ".claim"
+    lock = folder / "cells" / FILE
     lock.unlink()
     lock.symlink_to(victim)
     touch("progress.json")(unit(folder, 0))
@@ -535,7 +548,9 @@ def test_random_damage_never_crashes_and_repairs_touch_only_what_was_spoiled(
     root = good.with_name("spoiled")
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(good, root)
-    paths = sorted(path for path in root.rglob("*.*") if path.is_file() and path.name not in {"benchmark.toml", *LOCKS})
+    paths = sorted(
+        path for path in root.rglob("*.*") if path.is_file() and path.name not in {"benchmark.toml", FILE, *LOCKS}
+    )
     spoiled = set()
     for act, where, at in acts:
         path = paths[int(where * len(paths))]

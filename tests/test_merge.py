@@ -92,9 +92,13 @@ def test_two_shards_merged_are_the_unsharded_run(grid: Path, parts, tmp_path: Pa
     assert cells(one)
     assert cells(two)
     assert not cells(one).keys() & cells(two).keys()
+    probes = next(iter(cells(one).values())).directory / "probes"
+    probes.mkdir()
+    (probes / ".claims").touch()
     result = ganbench("merge", into, one, two)
     assert result.exit_code == 0, result.output
     assert result.output == f"4 copied, 1 there already; records in {into}\n"  # three cells, one dataset
+    assert not list(into.glob("cells/*/probes/.claims"))
     whole = cells(grid / "whole/mini")
     assert {name: decided(unit) for name, unit in cells(into).items()} == {
         name: decided(u) for name, u in whole.items()

@@ -62,6 +62,10 @@ def begin(store: Mirror) -> MirroredUnit:
     """Take the cell and do half of it."""
     unit = unit_of(store)
     assert unit.claim()
+    return half_done(unit)
+
+
+def half_done(unit: MirroredUnit) -> MirroredUnit:
     assert unit.hold()
     unit.create({"unit": "cell", "key": "0123456789ab"})
     unit.update(status="running", attempt=unit.manifest["attempt"] + 1)
@@ -254,11 +258,10 @@ def test_a_cell_that_is_trained_again_keeps_its_old_records(machine) -> None:
     assert unit.claim()
     assert unit.hold()
     two.retire(unit)
-    unit.release()
-    again = begin(two)
-    assert again.manifest["attempt"] == 1
-    again.snapshot("last").write_bytes(b"of the second time")
-    finish(again)
+    half_done(unit)
+    assert unit.manifest["attempt"] == 1
+    unit.snapshot("last").write_bytes(b"of the second time")
+    finish(unit)
     two.close()
     three = machine("three")
     three.complete(unit_of(three).directory)

@@ -52,7 +52,7 @@ class ExecutorCase(Case):
         task = _task(updates, self.device)
         if broken:
             task |= {"dataset": "no-such-data", "dataset_id": "no/such-data"}
-        unit = self.store.cell(f"{name}-{len(os.listdir(self.store.root / 'cells'))}")
+        unit = self.store.cell(f"{name}-{len(self.store.made())}")
         unit.create(task)
         return unit
 
