@@ -10,7 +10,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,13 @@ def _bring(
             return ""
         if not ours.hold():
             return "another machine is at work on it"
-        if not _copied(theirs, ours, before):
-            return "it changed while it was copied: a run is at work on it"
+        with ExitStack() as held:  # its probes, which are units of their own in a store
+            for probe in [ours.probe(probe.directory.name) for probe in theirs.probes()]:
+                if probe.claim():
+                    held.callback(probe.release)
+                    probe.hold()
+            if not _copied(theirs, ours, before):
+                return "it changed while it was copied: a run is at work on it"
         merged.counts["copied"] += 1
         return ""
     finally:

@@ -215,3 +215,21 @@ def test_runs_under_other_conditions_are_not_one_grid(parts, tmp_path: Path) -> 
     assert result.exit_code == 2
     assert "were run with another budget" in result.output
     assert not cells(tmp_path / "all")
+
+
+def test_probes_travel_into_a_store_too(parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, url = parts("1"), f"file://{tmp_path}/bucket/mini"
+    name, unit = next(iter(cells(one).items()))
+    assert ganbench("probe", one, name, "interpolate").exit_code == 0
+    [probe] = unit.probes()
+    monkeypatch.setenv("GANBENCH_STORES", str(tmp_path / "here"))
+    result = ganbench("merge", url, one)
+    assert result.exit_code == 0, result.output
+    monkeypatch.setenv("GANBENCH_STORES", str(tmp_path / "elsewhere"))
+    assert ganbench("merge", tmp_path / "back", url).exit_code == 0
+    back = Store(tmp_path / "back").cell(name).probe(probe.directory.name)
+    assert back.task == probe.task
+    assert back.manifest["numbers"] == probe.manifest["numbers"]
+    assert [path.read_bytes() for path in sorted(back.directory.glob("*.png"))] == [
+        path.read_bytes() for path in sorted(probe.directory.glob("*.png"))
+    ]
