@@ -11,6 +11,8 @@ from ganbench.store import slug
 
 #: A table with more rows may run over several pages (`longtable`).
 _LONG = 40
+_SMALL = r"\footnotesize\setlength{\tabcolsep}{4pt}"  # a leaderboard of two metrics is as wide as a page of A4
+_SPACE = r"\setlength{\belowcaptionskip}{6pt}"  # captions stand above, where the standard classes leave none
 _HEAD = (
     r"""% Tables of %NAME, written by ganbench report. Needs \usepackage{booktabs} and, for long tables, longtable."""
 )
@@ -22,8 +24,9 @@ def document(tables: Tables | Ranked) -> str:
     name = for_latex(str(ranked.tables.run["name"]))
     parts = [_HEAD.replace("%NAME", name)]
     for board in boards(ranked):
-        notes = [board.title, board.caption, *board.verdicts, *board.notes]
-        parts.append(table(board, [*notes, LEGEND]))
+        # Notes begin with the names of variants, which no sentence may: so they are one.
+        notes = "; ".join(note for note in (board.caption, *board.verdicts, *board.notes) if note)
+        parts.append(table(board, [board.title, notes, LEGEND]))
     for board in evidence.comparisons(ranked):
         parts.append(table(board, [board.title, evidence.verdict_legend(ranked)]))
     for board in evidence.selections(ranked):
@@ -40,9 +43,11 @@ def table(board: Board, caption: list[str]) -> str:
     said = " ".join(for_latex(text.rstrip(".") + ".") for text in caption if text)
     named = rf"\caption{{{said}}}" + "\n" + rf"\label{{tab:{slug(board.title)}}}"
     if len(board.rows) > _LONG:
-        first = [rf"\begin{{longtable}}{{{columns}}}", rf"{named} \\", r"\toprule", *head, r"\endhead"]
-        return "\n".join([*first, *body, r"\bottomrule", r"\end{longtable}"])
-    first = [r"\begin{table}", r"\centering", named, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *head]
+        first = [rf"{{{_SMALL}", rf"\begin{{longtable}}{{{columns}}}", rf"{named} \\", r"\toprule", *head]
+        first += [r"\endfirsthead", r"\toprule", *head, r"\endhead"]
+        return "\n".join([*first, *body, r"\bottomrule", r"\end{longtable}}"])
+    begin = [r"\begin{table}", rf"\centering{_SPACE}", named, _SMALL, rf"\begin{{tabular}}{{{columns}}}"]
+    first = [*begin, r"\toprule", *head]
     return "\n".join([*first, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 
 
