@@ -23,7 +23,7 @@ from ganbench.aside import aside, halved
 from ganbench.errors import GanbenchError, UserError
 from ganbench.report import files, interval, leaderboards, terminal
 from ganbench.report import write as write_report
-from ganbench.report.words import for_csv, for_markdown, number
+from ganbench.report.words import for_csv, for_markdown, number, ranges
 from ganbench.store import Store
 from ganbench.testing.records import METRICS, Records
 
@@ -174,6 +174,15 @@ def test_overlap_with_the_leader_is_said_in_words(tmp_path):
         records.cell("b-gan", seed, {"fcd": 1.5 + seed})
         records.cell("c-gan", seed, {"fcd": 90 + seed})
     assert "the interval of rank 2 overlaps that of rank 1" in _printed(records.written())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [([4], "4"), ([1, 2], "1 and 2"), ([2, 3, 4, 5], "2 to 5"), ([1, 3, 4, 5, 7, 8, 11, 12, 13],
+     "1, 3 to 5, 7, 8 and 11 to 13"), ([2, 2, 3], "2, 2 and 3")],
+)  # fmt: skip
+def test_numbers_that_follow_each_other_are_a_range(numbers, said):
+    assert ranges(numbers) == said
 
 
 def test_real_rows_and_classifier_accuracy_are_shown(tmp_path):

@@ -14,7 +14,7 @@ from ganbench.contracts import Tables
 from ganbench.report.leaderboard import MARK, POINTS, Ranked, Ranking, ranking
 from ganbench.report.selection import sentence
 from ganbench.report.verdicts import of_leaders
-from ganbench.report.words import MISSING, clean, listed, number, seconds
+from ganbench.report.words import MISSING, clean, listed, number, ranges, seconds
 from ganbench.tables import budget_text
 
 LEGEND = (
@@ -175,11 +175,11 @@ def _overlap(rows: list[dict[Hashable, Any]], column: str) -> list[str]:
         near = [row["rank"] for row in ranked[1:] if row[f"{column}_low"] <= high and row[f"{column}_high"] >= low]
         if near:
             many = len(near) > 1
-            who = f"intervals of ranks {listed(near)} overlap" if many else f"interval of rank {near[0]} overlaps"
+            who = f"intervals of ranks {ranges(near)} overlap" if many else f"interval of rank {near[0]} overlaps"
             notes.append(f"the {who} that of rank 1")
     single = [row["rank"] for row in ranked if row["n"] == 1]
     if single:
-        notes.append(f"one seed has no interval (rank{'s' if len(single) > 1 else ''} {listed(single)})")
+        notes.append(f"one seed has no interval (rank{'s' if len(single) > 1 else ''} {ranges(single)})")
     return notes
 
 

@@ -52,6 +52,17 @@ def listed(items: Sequence[object]) -> str:
     return "".join(texts) if len(texts) < 2 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
+def ranges(numbers: Sequence[int]) -> str:
+    """``1, 3 to 6 and 9`` of ascending numbers: three and more that follow each other as one range."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return listed([text for run in runs for text in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else run)])
+
+
 def short(text: object, length: int = 32) -> str:
     """`text` or, where it is longer than `length`, its end (that of a path tells most) after an ellipsis."""
     line = clean(text)
