@@ -1,6 +1,7 @@
 """Work in a fork of this process, which knows all that this one does, so that nothing has to be handed over.
 
-Where forks are not safe (all but Linux) the work is done here.
+Where forks are not safe the work is done here: on all but Linux, and where a store was opened, whose threads and
+connections a fork would not have.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _FORKS = sys.platform == "linux"
 LARGE = 5_000  # with more cells than this a fork is worth it
+
+
+def never_fork() -> None:
+    """Do all work here from now on."""
+    global _FORKS
+    _FORKS = False
 
 
 def aside(work: Callable[[], Result], instead: str) -> Callable[[], Result]:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganbench import leases, packing
+from ganbench.aside import never_fork
 from ganbench.bucket import Bucket
 from ganbench.errors import StorageError, UserError
 from ganbench.index import SMALL, Index, Small
@@ -134,6 +135,7 @@ class Mirror(Store):
 
     def __init__(self, url: str) -> None:
         """Reads what the store is. One that is empty looks like a results folder without records."""
+        never_fork()
         self.bucket = Bucket(url)
         self.url = self.bucket.url
         #: Units that other runners have -> which runner, and how often its lease had been renewed by then.

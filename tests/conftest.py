@@ -43,6 +43,12 @@ def _own_data_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _forks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports fork, whatever stores another test has opened."""
+    monkeypatch.setattr("ganbench.aside._FORKS", sys.platform == "linux")
+
+
+@pytest.fixture(autouse=True)
 def _denormal_numbers() -> Iterator[None]:
     """What trains in this process sets denormal numbers to zero, which hypothesis does not work with."""
     yield

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ from PIL import Image
 from rich.console import Console
 from scipy import stats
 
-from ganbench import report
 from ganbench.aside import aside, halved
 from ganbench.errors import GanbenchError, UserError
-from ganbench.report import files, interval, leaderboards, terminal
+from ganbench.mirror import Mirror
+from ganbench.report import files, interval, leaderboards, pictures, terminal
 from ganbench.report import write as write_report
 from ganbench.report.words import for_csv, for_markdown, number, ranges
 from ganbench.store import Store
@@ -252,15 +253,28 @@ def test_writing_twice_gives_the_same_bytes_and_drops_pictures_of_what_is_gone(t
     assert not stale.exists()
 
 
-def test_pictures_drawn_by_a_second_process_are_the_same(tmp_path, monkeypatch):
+def test_pictures_drawn_by_other_processes_are_the_same(tmp_path, monkeypatch):
     tables = _study(tmp_path).written().tables()
+    forked = []
+
+    def counted(*arguments):
+        forked.append(arguments)
+        return aside(*arguments)
+
+    monkeypatch.setattr(pictures, "aside", counted)
+    monkeypatch.setattr(pictures, "cores", lambda: 3)
 
     def written(folder: Path) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in write_report(tables, folder)}
 
     alone = written(tmp_path / "alone")
-    monkeypatch.setattr(report, "LARGE", 0)
-    assert written(tmp_path / "aside") == alone
+    assert len(forked) == 0
+    monkeypatch.setattr(pictures, "_FEW", 0)
+    assert written(tmp_path / "forks") == alone
+    assert len(forked) == 3
+    monkeypatch.setattr(pictures, "LARGE", 0)
+    assert written(tmp_path / "large") == alone
+    assert len(forked) == 5
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "report").symlink_to(tmp_path)
     with pytest.raises(UserError, match="is a link"):
@@ -278,6 +292,12 @@ def test_work_aside_returns_raises_or_says_that_it_died():
 
 def raised():
     raise UserError("so it was")
+
+
+def test_nothing_is_forked_once_a_store_is_open(tmp_path, monkeypatch):
+    assert aside(os.getpid, "")() != os.getpid()
+    with closing(Mirror(f"file://{tmp_path}/store")):
+        assert aside(os.getpid, "")() == os.getpid()
 
 
 def test_work_that_is_halved_is_in_order_and_raises_here(monkeypatch):

@@ -194,6 +194,11 @@ def test_enough_datasets_are_tested_drawn_and_name_what_failed_or_was_left_out(t
         drawn = saved(figure, ("svg", "pdf"))
         assert drawn["pdf"].startswith(b"%PDF")
         assert b"gan-3" in drawn["svg"]
+    figure = critical_difference(ranked, Study(ranked).colours)
+    assert figure is not None
+    bars = [list(line.get_xdata()) for line in figure.axes[0].lines if line.get_linewidth() == 3]
+    assert bars
+    assert bars == [sorted(bar) for bar in bars]  # the same picture in every process
 
 
 def test_figures_that_no_longer_apply_are_removed(tmp_path):

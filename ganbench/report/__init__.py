@@ -6,14 +6,13 @@ behind both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ganbench.aside import LARGE, aside
 from ganbench.contracts import Tables
 from ganbench.errors import UserError
-from ganbench.report import files, latex, probes, ranks, roadmap, speed, verdicts
+from ganbench.report import files, latex, probes, roadmap, speed, verdicts
 from ganbench.report.axes import AXES
 from ganbench.report.leaderboard import Ranked, leaderboards
 from ganbench.report.statistics import Interval, interval
@@ -60,23 +59,15 @@ def write(
     """
     ranked = Ranked.of(tables)
 
-    def draw() -> list[Path]:
-        # Here and not above: seaborn takes seconds to import, and the leaderboard on the terminal does not need it.
-        from ganbench.report.pictures import draw as drawn
-
-        every = ranked.experiments <= MANY if pictures is True else pictures == "all"
-        return drawn(ranked, folder / "report", x, experiments=every, figures=figures)
-
-    def nothing() -> list[Path]:
-        return []
-
-    drawn = nothing if pictures in (False, "none") else draw
+    drawn: Callable[[], list[Path]] = list
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if drawn is draw and len(ranked.tables.cells) > LARGE:
-            # While the tables are written. What both need is made before, once.
-            ranked.leaderboards, ranks.ranks(ranked)
-            drawn = aside(draw, "it drew the pictures: --pictures none leaves them out")
+        if pictures not in (False, "none"):
+            # Here and not above: seaborn takes seconds to import, and the leaderboard on the terminal does not need it.
+            from ganbench.report.pictures import begin
+
+            every = ranked.experiments <= MANY if pictures is True else pictures == "all"
+            drawn = begin(ranked, folder / "report", x, experiments=every, figures=figures)
         compared = roadmap.matched(ranked)
         contents = _tables(ranked, compared, formats)
         for name in _optional(formats) - contents.keys():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -37,12 +39,15 @@ def critical_difference(ranked: Ranked, colours: dict[str, Colour]) -> Figure | 
         axes = figure.subplots()
         # A width first: the diagram places its labels by it.
         axes.set_xlim(1, len(names))
-        critical_difference_diagram(
+        drawn = critical_difference_diagram(
             pd.Series(found.mean), told, ax=axes,
             label_fmt_left="{label}  {rank:.2f}", label_fmt_right="{rank:.2f}  {label}",
             label_props={"fontsize": 10}, marker_props={"s": 42, "edgecolors": "black"},
             crossbar_props={"color": "black", "linewidth": 3}, color_palette={name: looks[name] for name in names},
         )  # fmt: skip
+        # Each bar is drawn from point to point of a set, in another order in every process.
+        for bar in itertools.chain.from_iterable(drawn["crossbars"]):
+            bar.set_xdata(sorted(bar.get_xdata()))
         axes.grid(visible=False)
         friedman = f"Friedman {p_text(found.p)}" + ("" if found.differ else ": they are not told apart")
         titled(
