@@ -272,9 +272,12 @@ def test_pictures_drawn_by_other_processes_are_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "_FEW", 0)
     assert written(tmp_path / "forks") == alone
     assert len(forked) == 3
-    monkeypatch.setattr(pictures, "LARGE", 0)
-    assert written(tmp_path / "large") == alone
+    monkeypatch.setattr(pictures, "_HUGE", 0)
+    assert written(tmp_path / "huge") == alone
     assert len(forked) == 5
+    monkeypatch.setattr(pictures, "cores", lambda: 1)
+    assert written(tmp_path / "one core") == alone
+    assert len(forked) == 6
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "report").symlink_to(tmp_path)
     with pytest.raises(UserError, match="is a link"):

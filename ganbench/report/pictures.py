@@ -21,8 +21,10 @@ from ganbench.report.study import Study, swept
 from ganbench.report.style import FIGURES, saved
 from ganbench.store import slug, write_atomically
 
-#: So many processes draw at most, and so many of a large study; with fewer pictures a fork is not worth it.
-_FORKS, _LARGE_FORKS, _FEW = 8, 3, 12
+#: So many processes draw at most; with fewer pictures a fork is not worth it.
+_FORKS, _FEW = 8, 12
+#: With more cells than this so many processes at most.
+_HUGE, _HUGE_FORKS = 50_000, 3
 _KINDS = ("curves", "experiment", "highlight", "architectures", "comparison", "samples", "last", "ranks", "profiles")
 
 
@@ -45,14 +47,13 @@ def begin(
     folder.mkdir(exist_ok=True)
     study = Study(tables, axis)
     jobs = list(_jobs(study, experiments, figures))
-    large, forks = len(study.tables.cells) > LARGE, min(cores(), _FORKS)
-    if large:
-        # Each fork comes to hold hundreds of megabytes, and the first process has as much to do. What all of them need
-        # is made before, once.
-        forks = max(1, min(forks - 1, _LARGE_FORKS))
-        study.ranked.leaderboards, ranks.ranks(study.ranked)
+    cells, forks = len(study.tables.cells), min(cores(), _FORKS)
+    if cells > _HUGE:  # each fork comes to hold hundreds of megabytes, and the first process has as much to do
+        forks = max(1, min(forks - 1, _HUGE_FORKS))
     elif forks < 2 or len(jobs) < _FEW:
-        forks = 0
+        forks = int(cells > LARGE)
+    if cells > LARGE:  # what all of them need is made before, once
+        study.ranked.leaderboards, ranks.ranks(study.ranked)
 
     def draw(some: Sequence[_Job]) -> list[str]:
         written = []
