@@ -16,7 +16,7 @@ from ganbench.cli import main
 from ganbench.report import AXES
 from ganbench.report.axes import default_axis
 from ganbench.report.experiments import architectures, experiment, highlight
-from ganbench.report.pictures import draw
+from ganbench.report.pictures import begin
 from ganbench.report.plots import curves
 from ganbench.report.sheets import last, samples
 from ganbench.report.study import Study, mean_curve, swept
@@ -163,11 +163,11 @@ def test_missing_seeds_show_in_the_legend(tmp_path):
 
 def test_there_is_no_experiment_of_one_line_beside_other_variants(tmp_path):
     records = _sweep(_sweep(Records(tmp_path / "two"), batch_size=[16]), "wgan", n_critic=[1, 5])
-    names = {path.stem for path in draw(records.written().tables(), tmp_path / "two" / "report")}
+    names = {path.stem for path in begin(records.written().tables(), tmp_path / "two" / "report")()}
     assert "experiment-digits-wgan" in names
     assert "experiment-digits-dcgan" not in names
     alone = _sweep(Records(tmp_path / "one"), batch_size=[16])
-    names = {path.stem for path in draw(alone.written().tables(), tmp_path / "one" / "report")}
+    names = {path.stem for path in begin(alone.written().tables(), tmp_path / "one" / "report")()}
     assert "experiment-digits-dcgan" in names
     assert "architectures-digits" not in names
 
@@ -224,7 +224,7 @@ def test_numbers_are_coloured_in_their_order_and_only_what_differs_is_highlighte
 
 def test_files_of_highlights_are_called_by_the_parameter_and_not_its_symbol(tmp_path):
     records = _sweep(Records(tmp_path), beta1=[0.0, 0.5], batch_size=[16, 32])
-    names = {path.name for path in draw(records.written().tables(), tmp_path / "report")}
+    names = {path.name for path in begin(records.written().tables(), tmp_path / "report")()}
     for parameter, suffix in itertools.product(("beta1", "batch_size"), ("png", "svg")):
         assert f"highlight-digits-dcgan-{parameter}.{suffix}" in names
 
@@ -260,7 +260,7 @@ def test_last_sheets_are_the_last_three_evaluations_of_the_variants_best_cell(tm
     assert heading == "digits: dcgan seed_of=1, seed 0"
     assert [panel.title for panel in panels] == ["epoch 2", "epoch 3", "epoch 4"]
     assert panels[2].lines == ("80 generator updates", "fcd 1.800")
-    draw(records.store.tables(), tmp_path / "report")
+    begin(records.store.tables(), tmp_path / "report")()
     with Image.open(tmp_path / "report" / "last-digits-dcgan.png") as page:
         colours = {colour for _, colour in page.convert("RGB").getcolors(1 << 20)}
     assert {(200, 0, 40), (200, 0, 60), (200, 0, 80)} <= colours
