@@ -28,7 +28,8 @@ UNREADABLE = (OSError, ValueError, RecursionError)  # what reading a record rais
 _SNAPSHOTS = ("generator-best.safetensors", "generator-last.safetensors")
 _WORK = {"events.jsonl", "samples", "real.png", *_SNAPSHOTS}  # what is never there without a manifest
 _RECORDS = {"cell.json", "task.json", "manifest.json", "progress.json", "log.txt", "told.jsonl", "probes"}
-_KNOWN = {*_WORK, *LOCKS, *_RECORDS, ".slurm", ".have"}
+_KEEPSAKES = {"neighbours.png", "interpolation.png"}
+_KNOWN = {*_WORK, *LOCKS, *_RECORDS, *_KEEPSAKES, ".slurm", ".have"}
 _GOES_ON = ("planned", "running", "interrupted")  # the next run makes the events of these anew
 _COUNTERS = ("rounds", "generator_updates", "images")
 _OF_ITS_OWN = {"variant", "dataset", "rank", "extractors"}  # what a task means otherwise than its identity does
@@ -207,7 +208,7 @@ def _sheets(seen: Seen, events: list[Record], names: Set[str]) -> None:
     for name in sorted(found):
         with seen.reading(f"samples/{name}", f"delete it; the report does without, or {_ANEW}"):
             _check_png(seen.unit.directory / "samples" / name)
-    for name in sorted({"neighbours.png", "interpolation.png"} & names):
+    for name in sorted(_KEEPSAKES & names):
         with seen.reading(name, "delete it; the report does without"):
             _check_png(seen.unit.directory / name)
     expected = {f"{event['generator_updates']:08d}.png" for event in events}
