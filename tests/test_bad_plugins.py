@@ -181,6 +181,7 @@ def put(site: Path, bad: Bad) -> Path:
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins.installed()  # imports what is shipped, which on a busy machine takes longer than that
     monkeypatch.setattr(isolation, "PATIENCE", 0.3)
 
 
