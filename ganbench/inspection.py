@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 from safetensors import SafetensorError, safe_open
 
 from ganbench import records
-from ganbench.store import Record, Unit, slug, write_atomically
+from ganbench.store import KEEPSAKES, Record, Unit, slug, write_atomically
 
 Word = Literal["damaged", "repaired", "note", "ok"]
 Repair = Callable[[], object]
@@ -28,8 +28,7 @@ UNREADABLE = (OSError, ValueError, RecursionError)  # what reading a record rais
 _SNAPSHOTS = ("generator-best.safetensors", "generator-last.safetensors")
 _WORK = {"events.jsonl", "samples", "real.png", *_SNAPSHOTS}  # what is never there without a manifest
 _RECORDS = {"cell.json", "task.json", "manifest.json", "progress.json", "log.txt", "told.jsonl", "probes"}
-_KEEPSAKES = {"neighbours.png", "interpolation.png"}
-_KNOWN = {*_WORK, *LOCKS, *_RECORDS, *_KEEPSAKES, ".slurm", ".have"}
+_KNOWN = {*_WORK, *LOCKS, *_RECORDS, *KEEPSAKES, ".slurm", ".have"}
 _GOES_ON = ("planned", "running", "interrupted")  # the next run makes the events of these anew
 _COUNTERS = ("rounds", "generator_updates", "images")
 _OF_ITS_OWN = {"variant", "dataset", "rank", "extractors"}  # what a task means otherwise than its identity does
@@ -208,7 +207,7 @@ def _sheets(seen: Seen, events: list[Record], names: Set[str]) -> None:
     for name in sorted(found):
         with seen.reading(f"samples/{name}", f"delete it; the report does without, or {_ANEW}"):
             _check_png(seen.unit.directory / "samples" / name)
-    for name in sorted(_KEEPSAKES & names):
+    for name in sorted({*KEEPSAKES} & names):
         with seen.reading(name, "delete it; the report does without"):
             _check_png(seen.unit.directory / name)
     expected = {f"{event['generator_updates']:08d}.png" for event in events}

@@ -61,6 +61,8 @@ FORMAT = 1
 Record = dict[str, Any]
 #: The manifest of a unit that was never started.
 PLANNED: Record = {"format": FORMAT, "status": "planned", "attempt": 0}
+#: Pictures of the chosen snapshot of a cell.
+KEEPSAKES = ("neighbours.png", "interpolation.png")
 #: What a manifest says that its seal is not about: the seal itself, and what a store adds (`ganbench.mirror`).
 _UNSEALED = ("seal", "claim", "parcels")
 #: Names that Windows takes for devices, whatever follows a dot.
@@ -323,9 +325,8 @@ class Unit:
 
     def clear(self) -> None:
         """Forget an unfinished attempt's records, so that a new one starts from nothing."""
-        pictures = ("neighbours.png", "interpolation.png")
         snapshots = ("generator-best.safetensors", "generator-last.safetensors")
-        for name in ("events.jsonl", "progress.json", *snapshots, *pictures):
+        for name in ("events.jsonl", "progress.json", *snapshots, *KEEPSAKES):
             (self.directory / name).unlink(missing_ok=True)
         self.clear_checkpoints()
         for folder in ("samples", "probes"):

@@ -293,16 +293,16 @@ class _Once:
 
 def _ahead(store: Store, units: Sequence[Unit]) -> list[list[_Content]]:
     """The contents of each cell; by threads where they are waited for, since a disk or server answers many at once."""
+
+    def contents(unit: Unit) -> list[_Content]:
+        return _contents(store, unit, "cell")
+
     began, worked = time.perf_counter(), time.thread_time()
-    read = [_contents(store, unit, "cell") for unit in units[:_TASTED]]
-    began, worked = time.perf_counter() - began, time.thread_time() - worked
-    rest = units[_TASTED:]
-    if began < 2 * worked:
-        return read + [_contents(store, unit, "cell") for unit in rest]
-    stripes = [rest[start::_READERS] for start in range(_READERS)]
+    read = list(map(contents, units[:_TASTED]))
+    if time.perf_counter() - began < 2 * (time.thread_time() - worked):
+        return read + list(map(contents, units[_TASTED:]))
     with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(lambda stripe: [_contents(store, unit, "cell") for unit in stripe], stripes))
-    return read + [found[place % _READERS][place // _READERS] for place in range(len(rest))]
+        return read + list(pool.map(contents, units[_TASTED:]))
 
 
 def _read(

@@ -66,8 +66,7 @@ def write(
             # Here and not above: seaborn takes seconds to import, and the leaderboard on the terminal does not need it.
             from ganbench.report.pictures import begin
 
-            every = ranked.experiments <= MANY if pictures is True else pictures == "all"
-            drawn = begin(ranked, folder / "report", x, experiments=every, figures=figures)
+            drawn = begin(ranked, folder / "report", x, experiments=_every(ranked, pictures), figures=figures)
         compared = roadmap.matched(ranked)
         contents = _tables(ranked, compared, formats)
         for name in _optional(formats) - contents.keys():
@@ -92,6 +91,11 @@ def write_page(tables: Tables | Ranked, folder: Path, *, x: str | None = None, l
         raise _unwritable(folder, error) from error
 
 
+def _every(ranked: Ranked, pictures: Pictures | bool) -> bool:
+    """Whether those of single experiments are among the pictures."""
+    return ranked.experiments <= MANY if pictures is True else pictures == "all"
+
+
 def _page(
     ranked: Ranked,
     compared: roadmap.Matched,
@@ -103,8 +107,8 @@ def _page(
 ) -> Path:
     from ganbench.report import page  # here, since the leaderboard on the terminal does not need it
 
-    few = ranked.experiments <= MANY if pictures is True else pictures == "all"
-    sheets: Literal["all", "best", "none"] = "none" if pictures == "none" else "all" if few else "best"
+    shown: Literal["all", "best"] = "all" if _every(ranked, pictures) else "best"
+    sheets: Literal["all", "best", "none"] = "none" if pictures == "none" else shown
     return page.write(ranked, compared, folder / "report", x=x, sheets=sheets, live=live)
 
 

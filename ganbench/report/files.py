@@ -28,7 +28,8 @@ _TEXTS = ("dataset", "variant", "configuration", "params", "statuses", "reason")
 
 def csv(tables: Tables | Ranked) -> str:
     """The tidy leaderboards; beside mean, low and high of every score stands the score as the tables show it."""
-    table, tables = Ranked.of(tables).leaderboards.copy(), Ranked.of(tables).tables
+    ranked = Ranked.of(tables)
+    table, tables = ranked.leaderboards.copy(), ranked.tables
     rows = table.to_dict("records")
     for metric in ranking(tables).directions:
         for point in POINTS:
@@ -83,7 +84,8 @@ def board_table(board: Board) -> str:
 
 def parquet(tables: Tables | Ranked) -> bytes:
     """Every score in long form beside the facts of its cell; a cell without scores keeps one row, without a metric."""
-    cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
+    ranked = Ranked.of(tables)
+    cells, tables = ranked.cells, ranked.tables
     made = list(cells["components"])
     cells = cells.drop(columns=[*_UNTIDY, "generator_updates", "images", "epochs"], errors="ignore")
     cells = cells.rename(columns={"seconds": "cell_seconds"})

@@ -108,7 +108,8 @@ def leaderboards(tables: Tables | Ranked) -> pd.DataFrame:
     In all rows but configurations ``n`` counts images. Datasets by name; within one by rank, then unscored, skipped,
     scored, baselines, real.
     """
-    cells, tables = Ranked.of(tables).cells, Ranked.of(tables).tables
+    ranked = Ranked.of(tables)
+    cells, tables = ranked.cells, ranked.tables
     ranked_by = ranking(tables)
     # No data frame for each configuration: with thousands of them that takes minutes.
     places = list(zip(*(cells[name].tolist() for name in ("dataset", "variant", "config")), strict=True))
